@@ -1,0 +1,6 @@
+//! c1m-lab: hold a million and more TCP connections, account for every one, leave the host as it was.
+//!
+//! The modules stand in the order in which data flows.
+
+pub mod error;
+pub mod exit;

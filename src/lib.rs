@@ -4,3 +4,5 @@
 
 pub mod error;
 pub mod exit;
+pub mod host;
+pub mod kernel;

@@ -1,0 +1,95 @@
+//! The doors to `/proc`: thin readers, each around a pure parser of what it read.
+//!
+//! A parser takes any text and never fails louder than `None`, or a zero for a line the kernel does not
+//! have: what a kernel leaves out, it does not count.
+#![forbid(unsafe_code)]
+
+mod memory;
+mod process;
+mod sockets;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+pub use memory::{MemInfo, Slab, parse_meminfo, parse_private, parse_slabinfo};
+pub use process::parse_start_time;
+pub use sockets::{SockStat, parse_sockstat};
+
+/// The text of a file that the kernel makes. A command's name or a path in it need not be UTF-8.
+pub fn read_text(path: impl AsRef<Path>) -> io::Result<String> {
+    Ok(String::from_utf8_lossy(&std::fs::read(path)?).into_owned())
+}
+
+/// The value of a sysctl such as `net.ipv4.tcp_mem`, without the newline at its end.
+pub fn read_sysctl(key: &str) -> Result<String, io::Error> {
+    Ok(read_text(Path::new("/proc/sys").join(sysctl_path(key)?))?
+        .trim_end()
+        .to_string())
+}
+
+/// `net.ipv4.conf.eth0/5.forwarding` is `net/ipv4/conf/eth0.5/forwarding`, as in sysctl(8): dots part the
+/// names, and a dot inside a name is written as a slash.
+pub fn sysctl_path(key: &str) -> Result<String, io::Error> {
+    let swapped: String = key.chars().map(swap_separator).collect();
+    let leads_astray = |name: &str| name.is_empty() || name == "." || name == ".." || name.contains('\0');
+    if swapped.split('/').any(leads_astray) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("`{key}` is no name of a sysctl"),
+        ));
+    }
+    Ok(swapped)
+}
+
+fn swap_separator(character: char) -> char {
+    match character {
+        '.' => '/',
+        '/' => '.',
+        other => other,
+    }
+}
+
+pub fn meminfo() -> io::Result<MemInfo> {
+    read_text("/proc/meminfo").map(|text| parse_meminfo(&text))
+}
+
+/// The sockets of the network namespace that the calling thread is in; `/proc/net` would be the group
+/// leader's.
+pub fn sockstat() -> io::Result<SockStat> {
+    read_text("/proc/thread-self/net/sockstat").map(|text| parse_sockstat(&text))
+}
+
+/// Every slab cache by name. The kernel shows them to root only.
+pub fn slabinfo() -> io::Result<BTreeMap<String, Slab>> {
+    read_text("/proc/slabinfo").map(|text| parse_slabinfo(&text))
+}
+
+/// The bytes of memory that would come back if the process ended; `None` is this process.
+pub fn private_bytes(pid: Option<u32>) -> io::Result<u64> {
+    let text = read_text(process_file(pid, "smaps_rollup"))?;
+    parse_private(&text).ok_or_else(|| unexpected("smaps_rollup"))
+}
+
+/// When the process began, in clock ticks since boot: with the pid it names a process for good, since a
+/// pid alone is given again. `None` is this process.
+pub fn start_time(pid: Option<u32>) -> io::Result<u64> {
+    let text = read_text(process_file(pid, "stat"))?;
+    parse_start_time(&text).ok_or_else(|| unexpected("stat"))
+}
+
+fn process_file(pid: Option<u32>, name: &str) -> String {
+    match pid {
+        Some(pid) => format!("/proc/{pid}/{name}"),
+        None => format!("/proc/self/{name}"),
+    }
+}
+
+fn unexpected(file: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the kernel's {file} has not the form known here"),
+    )
+}

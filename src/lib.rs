@@ -4,5 +4,4 @@
 
 pub mod error;
 pub mod exit;
-pub mod host;
-pub mod kernel;
+pub mod units;

@@ -2,6 +2,8 @@
 //!
 //! The modules stand in the order in which data flows.
 
+pub mod spec;
+
 pub mod error;
 pub mod exit;
 pub mod units;

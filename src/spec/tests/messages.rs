@@ -1,0 +1,192 @@
+//! What the author of a wrong lab file is shown, to the letter.
+
+use super::*;
+
+fn error_of_set(argument: &str) -> Error {
+    let given = Override::parse(argument);
+    given
+        .and_then(|given| parse("lab.yaml", "connections: 10K\n", &[given]))
+        .expect_err(argument)
+}
+
+#[track_caller]
+fn shows(error: &Error, lines: &[&str]) {
+    assert_eq!(error.to_string().lines().collect::<Vec<_>>(), lines);
+}
+
+#[test]
+fn an_unknown_key() {
+    shows(
+        &error("connections: 10K\nserver:\n  prots: 9900\n"),
+        &[
+            "reading lab.yaml: there is no key `prots` in `server`",
+            " --> lab.yaml:3:3",
+            "  |",
+            "3 |   prots: 9900",
+            "  |   ^^^^^",
+            "help: did you mean `ports`? (the keys here are ports, reactors and backlog)",
+        ],
+    );
+}
+
+#[test]
+fn a_key_that_stands_twice() {
+    shows(
+        &error("connections: 10K\nhold: 1s\nconnections: 20K\n"),
+        &[
+            "reading lab.yaml: the key `connections` stands here for the second time",
+            " --> lab.yaml:3:1",
+            "  |",
+            "3 | connections: 20K",
+            "  | ^^^^^^^^^^^",
+            "help: keep one of the two: the first is in line 1",
+        ],
+    );
+}
+
+#[test]
+fn a_wrong_type() {
+    shows(
+        &error("connections: 10K\nhold: [1s]\n"),
+        &[
+            "reading lab.yaml: `hold` is a list",
+            " --> lab.yaml:2:7",
+            "  |",
+            "2 | hold: [1s]",
+            "  |       ^^^^",
+            "help: make it a length of time such as 30s or 250ms",
+        ],
+    );
+}
+
+#[test]
+fn a_bad_unit() {
+    shows(
+        &error("connections: 10K\nhold: 30x\n"),
+        &[
+            "reading lab.yaml: `30x` is not a length of time: there is no unit `x`",
+            " --> lab.yaml:2:7",
+            "  |",
+            "2 | hold: 30x",
+            "  |       ^^^",
+            "help: write it like 250ms, 30s or 2m",
+        ],
+    );
+}
+
+#[test]
+fn a_range_that_ends_before_it_begins() {
+    shows(
+        &error("connections: 10K\nserver:\n  ports: 9999-9900\n"),
+        &[
+            "reading lab.yaml: the range `9999-9900` ends before it begins",
+            " --> lab.yaml:3:10",
+            "  |",
+            "3 |   ports: 9999-9900",
+            "  |          ^^^^^^^^^",
+            "help: write 9900-9999",
+        ],
+    );
+}
+
+#[test]
+fn port_0_in_a_list() {
+    shows(
+        &error("connections: 10K\nserver:\n  ports: [9900, 0]\n"),
+        &[
+            "reading lab.yaml: port 0 means \"any free port\" to the kernel: no one could connect to it",
+            " --> lab.yaml:3:17",
+            "  |",
+            "3 |   ports: [9900, 0]",
+            "  |                 ^",
+            "help: choose ports from 1 to 65535, for example 9900-9999",
+        ],
+    );
+}
+
+#[test]
+fn no_connections() {
+    shows(
+        &error("# a lab\nname: x\nhold: 1s\n"),
+        &[
+            "reading lab.yaml: the lab file does not say how many `connections` to hold",
+            " --> lab.yaml:2:1",
+            "  |",
+            "2 | name: x",
+            "  | ^^^^",
+            "help: add a line such as `connections: 10K`",
+        ],
+    );
+}
+
+#[test]
+fn an_alias_bomb() {
+    shows(
+        &error("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"),
+        &[
+            "reading lab.yaml: anchors (`&name`) and aliases (`*name`) have no place in a lab file",
+            " --> lab.yaml:1:4",
+            "  |",
+            "1 | a: &a [x, x]",
+            "  |    ^^^^",
+            "help: write the value itself wherever it is needed",
+        ],
+    );
+}
+
+#[test]
+fn a_wrong_value_in_an_argument() {
+    shows(
+        &error_of_set("server.ports=[9900, 0]"),
+        &[
+            "reading --set: port 0 means \"any free port\" to the kernel: no one could connect to it",
+            " --> --set:1:21",
+            "  |",
+            "1 | server.ports=[9900, 0]",
+            "  |                     ^",
+            "help: choose ports from 1 to 65535, for example 9900-9999",
+        ],
+    );
+    let given = Override {
+        path: "connections".into(),
+        value: "10Q".into(),
+        shown: "--connections 10Q".into(),
+    };
+    shows(
+        &parse("lab.yaml", "connections: 10K\n", &[given]).unwrap_err(),
+        &[
+            "reading --connections: `10Q` is not a count: there is no unit `Q`",
+            " --> --connections:1:1",
+            "  |",
+            "1 | 10Q",
+            "  | ^^^",
+            "help: write it like 500, 10K, 1.5M or 1_000_000",
+        ],
+    );
+}
+
+#[test]
+fn an_unknown_path_in_an_argument() {
+    shows(
+        &error_of_set("server.prots=9900"),
+        &[
+            "reading --set: there is no key `prots` in `server`",
+            " --> --set:1:8",
+            "  |",
+            "1 | server.prots=9900",
+            "  |        ^^^^^",
+            "help: did you mean `ports`? (the keys here are ports, reactors and backlog)",
+        ],
+    );
+    shows(
+        &error_of_set("server.ports"),
+        &[
+            "reading --set: there is no `=` between a key and its value",
+            " --> --set:1:1",
+            "  |",
+            "1 | server.ports",
+            "  | ^^^^^^^^^^^^",
+            "help: write it like --set server.ports=9900-9999",
+        ],
+    );
+}

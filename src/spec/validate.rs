@@ -1,0 +1,172 @@
+//! What types cannot say: values that are well written, but make no lab.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Spec;
+use crate::units::{Bytes, Period, Share, grouped, quoted};
+
+const LARGEST_MESSAGE: Bytes = Bytes(1 << 20);
+const LONGEST_NAME: usize = 32;
+
+/// The first thing that is wrong.
+#[derive(Debug)]
+pub(super) struct Invalid {
+    pub path: String,
+    /// The key is wrong, not its value.
+    pub on_key: bool,
+    pub why: String,
+    pub remedy: String,
+}
+
+type Checked = Result<(), Invalid>;
+
+pub(super) fn validate(spec: &Spec) -> Checked {
+    name(spec)?;
+    at_least_one(spec)?;
+    times(spec)?;
+    message_size(spec)?;
+    settings("sysctl.host", &spec.sysctl.host, false)?;
+    settings("sysctl.server", &spec.sysctl.server, true)?;
+    settings("sysctl.client", &spec.sysctl.client, true)?;
+    expectations(spec)
+}
+
+/// A name becomes part of a namespace's name, of a path and of a cgroup.
+pub(super) fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    name.len() <= LONGEST_NAME && name.starts_with(plain) && name.chars().all(|c| plain(c) || c == '-')
+}
+
+fn check(holds: bool, path: &str, why: impl FnOnce() -> String, remedy: &str) -> Checked {
+    match holds {
+        true => Ok(()),
+        false => Err(Invalid {
+            path: path.into(),
+            on_key: false,
+            why: why(),
+            remedy: remedy.into(),
+        }),
+    }
+}
+
+fn name(spec: &Spec) -> Checked {
+    check(
+        is_name(&spec.name),
+        "name",
+        || format!("{} is no name for a lab", quoted(&spec.name)),
+        "use lower-case letters, digits and dashes, at most 32, not beginning with a dash: `name: my-lab`",
+    )
+}
+
+fn at_least_one(spec: &Spec) -> Checked {
+    let limits = &spec.limits;
+    let count = |count: Option<u32>| count.map(u64::from);
+    let given = [
+        ("connections", Some(spec.connections)),
+        ("clients.count", Some(spec.clients.count.into())),
+        ("clients.addresses", Some(spec.clients.addresses.into())),
+        ("ramp.window", Some(spec.ramp.window.into())),
+        ("server.backlog", count(spec.server.backlog)),
+        ("limits.server.nofile", limits.server.nofile.map(|count| count.0)),
+        ("limits.server.memory", limits.server.memory.map(|bytes| bytes.0)),
+        ("limits.server.cpus", count(limits.server.cpus)),
+        ("limits.client.nofile", limits.client.nofile.map(|count| count.0)),
+        ("limits.client.memory", limits.client.memory.map(|bytes| bytes.0)),
+        ("limits.client.cpus", count(limits.client.cpus)),
+    ];
+    for (path, value) in given {
+        check(
+            value != Some(0),
+            path,
+            || format!("`{path}` is 0"),
+            "make it 1 or more",
+        )?;
+    }
+    Ok(())
+}
+
+fn times(spec: &Spec) -> Checked {
+    let given = [
+        ("ramp.timeout", Some(spec.ramp.timeout)),
+        ("traffic.every", Some(spec.traffic.every)),
+        ("expect.seconds", spec.expect.seconds),
+    ];
+    for (path, value) in given {
+        let why = || format!("`{path}` is no time at all");
+        check(
+            value != Some(Period(Duration::ZERO)),
+            path,
+            why,
+            "make it longer, for example 10s",
+        )?;
+    }
+    Ok(())
+}
+
+fn message_size(spec: &Spec) -> Checked {
+    let size = spec.traffic.size;
+    check(
+        (Bytes(1)..=LARGEST_MESSAGE).contains(&size),
+        "traffic.size",
+        || format!("a message cannot be {size} long"),
+        "make it from 1B to 1MiB",
+    )
+}
+
+fn settings(section: &str, settings: &BTreeMap<String, String>, of_namespace: bool) -> Checked {
+    for (name, value) in settings {
+        let path = format!("{section}.{name}");
+        let wrong = |on_key: bool, why: String, remedy: &str| {
+            Err(Invalid {
+                path: path.clone(),
+                on_key,
+                why,
+                remedy: remedy.into(),
+            })
+        };
+        if !is_setting(name) {
+            let why = format!("{} is no name of a kernel setting", quoted(name));
+            return wrong(true, why, "write it with dots, like net.core.somaxconn");
+        }
+        if of_namespace && !name.starts_with("net.") {
+            let why = format!("{} belongs to the whole host, not to a namespace", quoted(name));
+            return wrong(
+                true,
+                why,
+                "move it to `sysctl.host`: only settings that begin with net. stand here",
+            );
+        }
+        if value.trim().is_empty() || value.chars().any(char::is_control) {
+            let why = format!("{} is no value for a kernel setting", quoted(value));
+            return wrong(
+                false,
+                why,
+                "write it on one line, like 65536 or \"4096 87380 6291456\"",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The name becomes a path below /proc/sys, and must not lead out of it.
+fn is_setting(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | '-');
+    let parts_are_named = name.split(['.', '/']).all(|part| !part.is_empty());
+    name.contains('.') && name.chars().all(plain) && parts_are_named
+}
+
+fn expectations(spec: &Spec) -> Checked {
+    let Some(Share::Count(established)) = spec.expect.established else {
+        return Ok(());
+    };
+    check(
+        established <= spec.connections,
+        "expect.established",
+        || {
+            let (expected, asked) = (grouped(established), grouped(spec.connections));
+            format!("{expected} connections are expected, but only {asked} are asked for")
+        },
+        "expect no more than `connections`, or write 100%",
+    )
+}

@@ -1,0 +1,204 @@
+//! Spec and Host to Plan: everything decided, nothing touched. Pure.
+
+pub mod fit;
+pub mod limits;
+pub mod memory;
+pub mod network;
+pub mod processes;
+pub mod settings;
+pub mod tuples;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::agent::EchoOrder;
+use crate::error::Result;
+use crate::host::Host;
+use crate::spec::{DriverKind, ExpectSpec, Lab, TrafficKind};
+use crate::units::{Ports, Rate, Subnet};
+pub use limits::Limit;
+pub use memory::Memory;
+pub use processes::{Reactors, Swarm};
+pub use settings::HostSetting;
+use tuples::{Addresses, Tuples};
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    pub lab: String,
+    pub driver: DriverKind,
+    pub connections: u64,
+    pub subnet: Subnet,
+    /// The server first, then the clients.
+    pub nodes: Vec<Node>,
+    pub links: Vec<Link>,
+    pub tuples: TupleSum,
+    pub server_ports: Ports,
+    pub reactors: Reactors,
+    pub swarms: Vec<Swarm>,
+    /// Swarms that connect at the same time; the next begins when one is done.
+    pub swarms_at_once: usize,
+    pub ramp: Ramp,
+    pub hold: Duration,
+    pub echo: Option<EchoOrder>,
+    pub host_settings: Vec<HostSetting>,
+    pub memory: Memory,
+    /// What the run would meet first if it grew.
+    pub first_limit: Limit,
+    pub limits: Vec<Limit>,
+    /// The unprivileged user the agents become; none: they stay who the runner is.
+    pub agent_user: Option<u32>,
+    pub expect: ExpectSpec,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Server,
+    Client,
+}
+
+/// A place in the lab: a network namespace.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Node {
+    pub name: String,
+    pub role: Role,
+    pub namespace: String,
+    pub addresses: Addresses,
+    /// The block of the subnet that belongs to this node.
+    pub block: Subnet,
+    /// Whether each address is put on the link; else the whole block counts as the node's own.
+    pub each_address: bool,
+    /// Buckets of its own table of established connections; 0: the host's table is shared.
+    pub ehash_entries: u64,
+    /// Settings written inside the namespace.
+    pub settings: BTreeMap<String, String>,
+    pub cpus: Vec<u32>,
+    pub memory_limit: Option<u64>,
+}
+
+/// A veth pair between the server and a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Link {
+    /// Index into the plan's nodes.
+    pub client: usize,
+    pub server_end: String,
+    pub server_index: u32,
+    pub client_end: String,
+    pub client_index: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TupleSum {
+    pub possible: u64,
+    pub needed: u64,
+    pub addresses: u64,
+    pub client_ports: u64,
+    pub server_ports: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Ramp {
+    pub rate: Rate,
+    pub window: u32,
+    pub timeout: Duration,
+}
+
+/// The user that agents become when the runner is root.
+const NOBODY: u32 = 65534;
+
+/// Decides everything, or says why this lab cannot run on this host.
+pub fn decide(lab: &Lab, host: &Host) -> Result<Plan> {
+    let spec = &lab.spec;
+    let tuples = tuple_sum(lab)?;
+    let subnet = network::subnet(lab, host)?;
+    let mut nodes = network::nodes(spec, subnet);
+    let reactors = processes::reactors(lab, host)?;
+    let swarms = processes::swarms(lab, host)?;
+    processes::place_on_cpus(spec, host, &mut nodes);
+    let host_settings = settings::host_settings(lab, host, &reactors, &swarms)?;
+    let memory = memory::expect(spec, host, &nodes, &reactors, &swarms);
+    let limits = limits::all(lab, host, &tuples, &reactors, &memory);
+    memory::check(lab, &memory, &limits)?;
+    Ok(Plan {
+        lab: spec.name.clone(),
+        driver: spec.driver,
+        connections: spec.connections,
+        subnet,
+        links: network::links(&nodes),
+        nodes,
+        tuples,
+        server_ports: spec.server.ports.clone(),
+        swarms_at_once: processes::swarms_at_once(host, &swarms),
+        reactors,
+        swarms,
+        ramp: Ramp { rate: spec.ramp.rate, window: spec.ramp.window, timeout: spec.ramp.timeout.0 },
+        hold: spec.hold.0,
+        echo: echo(lab),
+        host_settings,
+        memory,
+        first_limit: limits.first().cloned().unwrap_or_else(Limit::none),
+        limits,
+        agent_user: (host.uid == 0).then_some(NOBODY),
+        expect: spec.expect.clone(),
+    })
+}
+
+impl Plan {
+    pub fn server(&self) -> &Node {
+        &self.nodes[0]
+    }
+
+    pub fn server_address(&self) -> Ipv4Addr {
+        self.server().addresses.first
+    }
+
+    pub fn clients(&self) -> &[Node] {
+        &self.nodes[1..]
+    }
+
+    /// The five-tuples of one client node.
+    pub fn tuples_of(&self, node: usize, source_ports: crate::units::PortRange) -> Tuples {
+        Tuples {
+            sources: self.nodes[node].addresses,
+            source_ports,
+            server: self.server_address(),
+            server_ports: self.server_ports.clone(),
+        }
+    }
+}
+
+fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
+    let spec = &lab.spec;
+    let addresses = u64::from(spec.clients.count) * u64::from(spec.clients.addresses);
+    let (client_ports, server_ports) = (spec.clients.ports.len() as u64, spec.server.ports.len() as u64);
+    let possible = addresses.saturating_mul(client_ports).saturating_mul(server_ports);
+    let sum = TupleSum { possible, needed: spec.connections, addresses, client_ports, server_ports };
+    if spec.connections > possible {
+        let why = format!(
+            "{} connections need as many five-tuples, and there are {}: {addresses} client addresses × \
+             {client_ports} client ports × {server_ports} server ports",
+            crate::units::grouped(spec.connections),
+            crate::units::grouped(possible),
+        );
+        let enough =
+            spec.connections.div_ceil(client_ports * server_ports).div_ceil(spec.clients.count.into());
+        return Err(lab.source.error("connections", why).remedy(format!(
+            "give each client more addresses (`clients: {{addresses: {enough}}}`), or open more server ports"
+        )));
+    }
+    Ok(sum)
+}
+
+fn echo(lab: &Lab) -> Option<EchoOrder> {
+    let traffic = &lab.spec.traffic;
+    (traffic.kind == TrafficKind::Echo).then(|| EchoOrder {
+        every_ms: u64::try_from(traffic.every.0.as_millis()).unwrap_or(u64::MAX),
+        size: u32::try_from(traffic.size.0).unwrap_or(u32::MAX),
+    })
+}

@@ -1,0 +1,28 @@
+//! `--connections fit`: as many as this machine's memory and limits carry.
+
+use crate::error::Result;
+use crate::host::Host;
+use crate::spec::Lab;
+
+use super::decide;
+
+/// The largest number of connections with which this lab can be planned.
+///
+/// What can be planned with n connections can be planned with fewer, so the answer is found by halving.
+pub fn connections(lab: &Lab, host: &Host) -> Result<u64> {
+    let fits = |connections: u64| {
+        let mut smaller = lab.clone();
+        smaller.spec.connections = connections;
+        decide(&smaller, host)
+    };
+    fits(1)?;
+    let (mut fitting, mut too_many) = (1, u64::from(u32::MAX));
+    while too_many - fitting > 1 {
+        let middle = fitting + (too_many - fitting) / 2;
+        match fits(middle) {
+            Ok(_) => fitting = middle,
+            Err(_) => too_many = middle,
+        }
+    }
+    Ok(fitting)
+}

@@ -1,0 +1,99 @@
+//! The memory a run will need, against the memory there is.
+
+use serde::Serialize;
+
+use super::{Limit, Node, Reactors, Swarm};
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::spec::{Lab, Spec, TrafficKind};
+use crate::units::{grouped, human_bytes};
+
+/// What the kernel takes for one idle end, measured on Linux 6.18 (docs/memory.md): the socket, its
+/// inode, file and directory entry; the server's end is also watched by epoll.
+pub const SERVER_END: u64 = 4_030;
+pub const CLIENT_END: u64 = 3_840;
+/// A client's end that talks is watched too.
+pub const WATCHED: u64 = 190;
+/// What an agent keeps for a connection itself: its descriptor, and the state of its echo.
+const AGENT_STATE: u64 = 8;
+const ECHO_STATE: u64 = 16;
+/// An agent process that holds nothing yet, with its page tables.
+const PROCESS: u64 = 1 << 20;
+/// A namespace with its link and its kernel tables.
+const NAMESPACE: u64 = 256 << 10;
+const BUCKET: u64 = 8;
+/// Left for everything else on the machine.
+const RESERVE: u64 = 256 << 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    pub expected: u64,
+    pub available: u64,
+    pub server_per_connection: u64,
+    pub client_per_connection: u64,
+    pub processes: u64,
+    pub tables: u64,
+    /// Kept free for the rest of the machine.
+    pub reserve: u64,
+}
+
+pub fn expect(spec: &Spec, host: &Host, nodes: &[Node], reactors: &Reactors, swarms: &[Swarm]) -> Memory {
+    let echo = spec.traffic.kind == TrafficKind::Echo;
+    let server = SERVER_END + AGENT_STATE;
+    let client = CLIENT_END + AGENT_STATE + if echo { WATCHED + ECHO_STATE } else { 0 };
+    let processes = (u64::from(reactors.count) + swarms.len() as u64).saturating_mul(PROCESS);
+    let buckets: u64 = nodes.iter().map(|node| node.ehash_entries).sum();
+    let tables = buckets * BUCKET + nodes.len() as u64 * NAMESPACE;
+    let connections = spec.connections.saturating_mul(server + client);
+    Memory {
+        expected: connections.saturating_add(processes).saturating_add(tables),
+        available: host.memory_to_use(),
+        server_per_connection: server,
+        client_per_connection: client,
+        processes,
+        tables,
+        reserve: RESERVE,
+    }
+}
+
+impl Memory {
+    /// Connections that would fit, with the same number of nodes.
+    pub fn fitting(&self, connections: u64) -> u64 {
+        let fixed = self.reserve + self.tables;
+        let each = self.server_per_connection + self.client_per_connection;
+        let each_process = if connections == 0 { 0 } else { self.processes.div_ceil(connections) };
+        self.available.saturating_sub(fixed) / (each + each_process).max(1)
+    }
+
+    pub fn fits(&self) -> bool {
+        self.expected.saturating_add(self.reserve) <= self.available
+    }
+}
+
+pub fn check(lab: &Lab, memory: &Memory, limits: &[Limit]) -> Result<()> {
+    if memory.fits() {
+        return Ok(());
+    }
+    let connections = lab.spec.connections;
+    let why = format!(
+        "{} connections need {} of memory ({} B each at the server, {} B at the clients, and {} for processes and \
+         tables), and {} are available, of which {} are kept free",
+        grouped(connections),
+        human_bytes(memory.expected),
+        grouped(memory.server_per_connection),
+        grouped(memory.client_per_connection),
+        human_bytes(memory.processes + memory.tables),
+        human_bytes(memory.available),
+        human_bytes(memory.reserve),
+    );
+    let fitting = limits.iter().map(|limit| limit.connections).min().unwrap_or(0);
+    let error = Error { exit: crate::exit::Exit::Host, ..lab.source.error("connections", why) };
+    Err(if fitting == 0 {
+        error.remedy("free some memory")
+    } else {
+        error.remedy(format!(
+            "{} fit: `--connections fit` runs as many as there is room for",
+            grouped(fitting)
+        ))
+    })
+}

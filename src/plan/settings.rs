@@ -1,0 +1,136 @@
+//! Settings: those of each node, and those of the host, which are only raised as far as the plan needs.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::network::overlay;
+use super::{Reactors, Role, Swarm};
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::host::Host;
+use crate::spec::{Lab, Spec};
+use crate::units::grouped;
+
+pub const FILE_MAX: &str = "fs.file-max";
+const NR_OPEN: &str = "fs.nr_open";
+const NEIGHBOURS: &str = "net.ipv4.neigh.default.gc_thresh3";
+
+/// Files that the rest of the machine may open meanwhile.
+pub const FILES_SPARE: u64 = 20_000;
+/// Descriptors an agent has besides connections: a bound for all roles.
+const FILES_PER_PROCESS: u64 = 128;
+
+/// The privileged ports end here, unless a namespace is told otherwise.
+const UNPRIVILEGED: u16 = 1024;
+
+/// A host-wide setting that the run changes and puts back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HostSetting {
+    pub key: String,
+    pub from: String,
+    pub to: String,
+    pub why: String,
+}
+
+/// The settings written inside a node.
+pub fn node_settings(spec: &Spec, role: Role) -> BTreeMap<String, String> {
+    let mut planned = BTreeMap::new();
+    let mut set = |key: &str, value: String| {
+        planned.insert(key.to_owned(), value);
+    };
+    // A connection that has lost its process or its peer is given up soon: nothing lingers after a run.
+    set("net.ipv4.tcp_orphan_retries", "1".to_owned());
+    let lowest = match role {
+        Role::Server => {
+            let backlog = spec.server.backlog.unwrap_or(u32::MAX >> 1);
+            set("net.core.somaxconn", backlog.min(i32::MAX as u32).to_string());
+            set("net.ipv4.tcp_max_syn_backlog", "65536".to_owned());
+            spec.server.ports.iter().min().unwrap_or(UNPRIVILEGED)
+        }
+        Role::Client => spec.clients.ports.first,
+    };
+    if lowest < UNPRIVILEGED {
+        set("net.ipv4.ip_unprivileged_port_start", lowest.to_string());
+    }
+    match role {
+        Role::Server => overlay(planned, &spec.sysctl.server),
+        Role::Client => overlay(planned, &spec.sysctl.client),
+    }
+}
+
+/// The host-wide settings to move, and why. What the author asks for is set; what the plan needs is raised.
+pub fn host_settings(
+    lab: &Lab,
+    host: &Host,
+    reactors: &Reactors,
+    swarms: &[Swarm],
+) -> Result<Vec<HostSetting>> {
+    let spec = &lab.spec;
+    let mut moved = Vec::new();
+    for (key, to) in &spec.sysctl.host {
+        if let Some(setting) = asked_setting(lab, host, key, to)? {
+            moved.push(setting);
+        }
+    }
+    let processes = u64::from(reactors.count) + swarms.len() as u64;
+    let files = 2 * spec.connections + processes * FILES_PER_PROCESS + host.files_open + FILES_SPARE;
+    let nofile = swarms.iter().map(|swarm| swarm.nofile).max().unwrap_or(0).max(reactors.nofile);
+    let neighbours = 4 * u64::from(spec.clients.count) + 256;
+    let needs = [
+        (FILE_MAX, files, "open files: both ends of every connection, and the rest of the machine"),
+        (NR_OPEN, nofile, "descriptors of one process"),
+        (NEIGHBOURS, neighbours, "neighbour entries, shared by all namespaces"),
+    ];
+    for (key, needed, why) in needs {
+        if spec.sysctl.host.contains_key(key) {
+            continue;
+        }
+        let Some(now) = host.number(key) else { continue };
+        // A process below its hard limit needs no higher nr_open.
+        let bites = key != NR_OPEN || nofile > host.nofile.hard;
+        if now >= needed || !bites {
+            continue;
+        }
+        if !host.can_set(key) {
+            return Err(cannot_raise(lab, key, now, needed, why));
+        }
+        moved.push(HostSetting {
+            key: key.to_owned(),
+            from: now.to_string(),
+            to: needed.to_string(),
+            why: why.to_owned(),
+        });
+    }
+    Ok(moved)
+}
+
+fn asked_setting(lab: &Lab, host: &Host, key: &str, to: &str) -> Result<Option<HostSetting>> {
+    let now = host.settings.get(key).cloned();
+    let same = |now: &String| now.split_whitespace().eq(to.split_whitespace());
+    match now {
+        Some(now) if same(&now) => Ok(None),
+        Some(_) if !host.can_set(key) => Err(Error {
+            exit: Exit::Host,
+            ..lab.source.error(&format!("sysctl.host.{key}"), "this setting cannot be written here")
+        }
+        .remedy("leave it out, or set it on the host before the run")),
+        now => Ok(Some(HostSetting {
+            key: key.to_owned(),
+            from: now.unwrap_or_default(),
+            to: to.to_owned(),
+            why: "asked for by the lab file".to_owned(),
+        })),
+    }
+}
+
+fn cannot_raise(lab: &Lab, key: &str, now: u64, needed: u64, why: &str) -> Error {
+    let text = format!(
+        "{key} is {} and {} are needed ({why}), and it cannot be written here",
+        grouped(now),
+        grouped(needed)
+    );
+    Error { exit: Exit::Host, ..lab.source.error("connections", text) }.remedy(format!(
+        "on the host: `sysctl -w {key}={needed}`; or fewer connections (`--connections fit`)"
+    ))
+}

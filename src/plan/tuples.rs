@@ -1,0 +1,114 @@
+//! The five-tuples: which connection of a client uses which source address, source port and server port.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{PortRange, Ports};
+
+/// Connections in a row that go to the same server port.
+const STRETCH: u64 = 256;
+
+/// Consecutive addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addresses {
+    pub first: Ipv4Addr,
+    pub count: u32,
+}
+
+impl Addresses {
+    pub fn one(address: Ipv4Addr) -> Self {
+        Addresses { first: address, count: 1 }
+    }
+
+    pub fn at(&self, index: u32) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.first).wrapping_add(index))
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Ipv4Addr> {
+        (0..self.count).map(move |index| self.at(index))
+    }
+}
+
+/// All five-tuples of one client node, each with an index from 0 to `possible() - 1`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tuples {
+    pub sources: Addresses,
+    pub source_ports: PortRange,
+    pub server: Ipv4Addr,
+    pub server_ports: Ports,
+}
+
+impl Tuples {
+    /// Pairs of source address and source port.
+    pub fn source_pairs(&self) -> u64 {
+        u64::from(self.sources.count) * self.source_ports.len() as u64
+    }
+
+    pub fn possible(&self) -> u64 {
+        self.source_pairs() * self.server_ports.len() as u64
+    }
+
+    /// Whether the first `count` tuples use a source pair more than once.
+    pub fn shares_sources(&self, count: u64) -> bool {
+        count > self.source_pairs()
+    }
+
+    /// The tuple with this index: a source pair is used again only when all have been used, and then
+    /// meets the next server port. Neighbouring indices have different addresses and, for a stretch,
+    /// the same server port: a reactor that finds a queue filled accepts many at once.
+    pub fn at(&self, index: u64) -> (SocketAddrV4, SocketAddrV4) {
+        let pairs = self.source_pairs();
+        let (pair, round) = (index % pairs, index / pairs);
+        let address = self.sources.at((pair % u64::from(self.sources.count)) as u32);
+        let port = u64::from(self.source_ports.first) + pair / u64::from(self.sources.count);
+        let server_port =
+            self.server_ports.nth(((pair / STRETCH + round) % self.server_ports.len() as u64) as usize);
+        (SocketAddrV4::new(address, port as u16), SocketAddrV4::new(self.server, server_port.unwrap_or(0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tuples(addresses: u32, first: u16, ports: u16, server_ports: u16) -> Tuples {
+        Tuples {
+            sources: Addresses { first: Ipv4Addr::new(10, 99, 1, 1), count: addresses },
+            source_ports: PortRange { first, last: first + (ports - 1) },
+            server: Ipv4Addr::new(10, 99, 0, 1),
+            server_ports: Ports(vec![PortRange { first: 9900, last: 9900 + (server_ports - 1) }]),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_tuple_is_distinct_and_inside_its_ranges(
+            addresses in 1u32..9, first in 1u16..60000, ports in 1u16..40, server_ports in 1u16..30,
+        ) {
+            let all = tuples(addresses, first, ports, server_ports);
+            let mut seen = HashSet::new();
+            for index in 0..all.possible() {
+                let (source, server) = all.at(index);
+                prop_assert!(u32::from(*source.ip()) - u32::from(all.sources.first) < addresses);
+                prop_assert!(source.port() >= first && source.port() <= first + (ports - 1));
+                prop_assert!(server.port() >= 9900 && server.port() < 9900 + server_ports);
+                prop_assert!(seen.insert((source, server)), "index {index} repeats a tuple");
+            }
+            prop_assert_eq!(seen.len() as u64, all.possible());
+        }
+
+        #[test]
+        fn sources_are_used_once_before_any_is_used_twice(
+            addresses in 1u32..9, ports in 1u16..40, server_ports in 1u16..30,
+        ) {
+            let all = tuples(addresses, 1024, ports, server_ports);
+            let sources: HashSet<_> = (0..all.source_pairs()).map(|index| all.at(index).0).collect();
+            prop_assert_eq!(sources.len() as u64, all.source_pairs());
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The words between lab and agent: JSON lines on stdin and stdout.
+//!
+//! An agent is this same binary in a node. It lives as long as its stdin is open.
+
+pub mod confine;
+pub mod echo;
+pub mod errno;
+pub mod handover;
+pub mod hold;
+pub mod life;
+pub mod mail;
+pub mod reactor;
+pub mod swarm;
+pub mod tally;
+
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::tuples::Tuples;
+use crate::units::Ports;
+pub use tally::{Counts, Tally};
+
+/// What the runner says. The first order says what the agent is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Order {
+    Reactor(ReactorOrder),
+    Swarm(SwarmOrder),
+    /// Reactor: accept. Swarm: connect.
+    Go,
+    /// Say how much private memory you use.
+    Weigh,
+    /// Swarm: watch every connection, and make the planned traffic.
+    Hold,
+    /// Swarm: no more traffic; wait for what is on its way, look at every connection once more.
+    Rest,
+    /// Swarm: close everything. Reactor: closings from now on are planned.
+    Drain,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReactorOrder {
+    pub address: Ipv4Addr,
+    pub ports: Ports,
+    pub backlog: u32,
+    /// How many connections this process takes before it hands the listeners on.
+    pub capacity: u64,
+    /// The name of the chain of reactors, and the place in it: place 0 opens the listeners.
+    pub chain: String,
+    pub place: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SwarmOrder {
+    pub tuples: Tuples,
+    /// This swarm's stretch of the tuples' index.
+    pub first: u64,
+    pub count: u64,
+    /// Unanswered connects at a time.
+    pub window: u32,
+    pub timeout_ms: u64,
+    /// Connects per second; none: as fast as can be.
+    pub rate: Option<u64>,
+    pub echo: Option<EchoOrder>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EchoOrder {
+    pub every_ms: u64,
+    pub size: u32,
+}
+
+/// What an agent says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Word {
+    Ready {
+        pid: u32,
+        nofile: u64,
+        private_bytes: Option<u64>,
+    },
+    /// All counts so far, sent when they have changed.
+    Counts(Counts),
+    Weight {
+        private_bytes: Option<u64>,
+    },
+    /// Reactor: this one accepts now.
+    Accepting,
+    /// Reactor: the table is full, the listeners went on to the next.
+    Full,
+    /// Swarm: every connection of the stretch has been tried.
+    Ramped,
+    /// Swarm: at rest, with the latencies of its echoes as (microseconds, how many).
+    Rested {
+        latencies: Vec<(u64, u64)>,
+    },
+    /// Reactor: closings are taken as planned from now on.
+    Draining,
+    /// Swarm: everything closed.
+    Drained,
+    /// The agent cannot go on.
+    Failed {
+        why: String,
+    },
+}

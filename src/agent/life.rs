@@ -1,0 +1,291 @@
+//! An agent's life: the cell, the first order, then events and orders until stdin closes.
+
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Token};
+
+use super::confine::Cell;
+use super::errno;
+use super::handover::{self, Predecessor, Successor};
+use super::hold::Passes;
+use super::mail::{Letters, Mailbox};
+use super::reactor::{self, Reactor};
+use super::swarm::{self, Swarm};
+use super::{Order, ReactorOrder, SwarmOrder, Word};
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::kernel::proc;
+
+/// How often counts are told while they change.
+const TELL: Duration = Duration::from_millis(100);
+
+/// How long a reactor that has just accepted lets the queues fill again: fewer wake-ups for the same
+/// connections leave a fifth more of the CPU to the handshakes.
+const GATHER: Duration = Duration::from_millis(2);
+
+pub fn run(cell: &Cell) -> Result<Exit> {
+    if let Err(error) = cell.enter() {
+        return fail(error);
+    }
+    let ended = match Mailbox::first_order() {
+        Ok(None) => return Ok(Exit::Done),
+        Ok(Some((mail, Order::Reactor(order)))) => {
+            name_process(c"c1m-lab-reactor");
+            reactor(mail, &order)
+        }
+        Ok(Some((mail, Order::Swarm(order)))) => {
+            name_process(c"c1m-lab-swarm");
+            swarm(mail, order)
+        }
+        Ok(Some((_, other))) => Err(io::Error::other(format!("{other:?} before being told what to be"))),
+        Err(error) => Err(error),
+    };
+    // A runner that is gone is the end of an agent, not an error to talk about.
+    match ended {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            fail(Error::broke("running an agent", error))
+        }
+        _ => Ok(Exit::Done),
+    }
+}
+
+/// The runner is told on stdout; it shows what matters to its user.
+fn fail(error: Error) -> Result<Exit> {
+    let word = serde_json::to_string(&Word::Failed { why: error.to_string() });
+    // If the runner is gone, nobody is left to be told.
+    let _ = writeln!(io::stdout(), "{}", word.unwrap_or_default());
+    Err(error)
+}
+
+/// What `ps` and `top` show; only a help, so it may fail.
+fn name_process(name: &std::ffi::CStr) {
+    let _ = rustix::thread::set_name(name);
+}
+
+/// `empty`: the private memory before anything was made ready for connections.
+fn ready(mail: &mut Mailbox, empty: Option<u64>) -> io::Result<()> {
+    let nofile = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    mail.send(&Word::Ready { pid: std::process::id(), nofile, private_bytes: empty })
+}
+
+fn private_bytes() -> Option<u64> {
+    proc::private_bytes(None).ok()
+}
+
+const MAIL: usize = 0;
+const OFFER: usize = 1;
+const PREDECESSOR: usize = 2;
+
+/// A reactor and its neighbours in the chain.
+struct Link {
+    offer: UnixListener,
+    predecessor: Option<Predecessor>,
+    successor: Option<Successor>,
+    full: bool,
+}
+
+fn reactor(mut mail: Mailbox, order: &ReactorOrder) -> io::Result<()> {
+    let empty = private_bytes();
+    let mut reactor = Reactor::new(order.capacity)?;
+    let token = |place: usize| Token(reactor::OUTSIDE + place);
+    let mut link = Link {
+        offer: handover::offer(&order.chain, order.place)?,
+        predecessor: None,
+        successor: None,
+        full: false,
+    };
+    if order.place == 0 {
+        let listeners =
+            reactor::listen(order.address, &order.ports, order.backlog).map_err(|(port, error)| {
+                io::Error::other(format!("listening on {}:{port}: {}", order.address, errno::name(error)))
+            })?;
+        reactor.adopt(listeners);
+    } else {
+        let (predecessor, listeners) = Predecessor::meet(&order.chain, order.place - 1)?;
+        let raw = std::os::fd::AsFd::as_fd(&predecessor).as_raw_fd();
+        reactor.registry().register(&mut SourceFd(&raw), token(PREDECESSOR), Interest::READABLE)?;
+        link.predecessor = Some(predecessor);
+        reactor.adopt(listeners);
+    }
+    reactor.registry().register(&mut SourceFd(&link.offer.as_raw_fd()), token(OFFER), Interest::READABLE)?;
+    mail.watch(reactor.registry(), token(MAIL))?;
+    ready(&mut mail, empty)?;
+
+    let mut told = Instant::now();
+    loop {
+        let turn = reactor.turn(mail.wait_to_tell(reactor.counts()))?;
+        for outside in turn.outside {
+            match outside.0 - reactor::OUTSIDE {
+                MAIL => {
+                    let letters = mail.receive()?;
+                    for order in &letters.orders {
+                        obey_as_reactor(order, &mut reactor, &mut mail)?;
+                    }
+                    if letters.closed {
+                        return Ok(());
+                    }
+                }
+                OFFER if link.successor.is_none() => {
+                    link.successor = Successor::meet(&link.offer, reactor.listeners())?;
+                }
+                PREDECESSOR => {
+                    let begins = link.predecessor.as_mut().is_some_and(Predecessor::says_begin);
+                    if begins {
+                        link.predecessor = None;
+                        reactor.accept()?;
+                        mail.send(&Word::Accepting)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        link.full |= turn.full;
+        if link.full
+            && reactor.accepting()
+            && let Some(successor) = &link.successor
+        {
+            // The successor may have died meanwhile; its end is the runner's to notice.
+            let _ = successor.begin();
+            reactor.release_listeners();
+            mail.send(&Word::Full)?;
+        }
+        if turn.quiet || told.elapsed() >= TELL {
+            told = Instant::now();
+            mail.send_counts(reactor.counts())?;
+        }
+        if turn.accepted > 0 {
+            std::thread::sleep(GATHER);
+        }
+    }
+}
+
+fn obey_as_reactor(order: &Order, reactor: &mut Reactor, mail: &mut Mailbox) -> io::Result<()> {
+    match order {
+        Order::Go => {
+            reactor.accept()?;
+            mail.send(&Word::Accepting)
+        }
+        Order::Drain => {
+            reactor.drain();
+            mail.send(&Word::Draining)
+        }
+        Order::Weigh => mail.send(&Word::Weight { private_bytes: private_bytes() }),
+        other => Err(io::Error::other(format!("a reactor cannot {other:?}"))),
+    }
+}
+
+enum Phase {
+    Idle,
+    Ramp,
+    Hold(Passes),
+    Rest(Instant),
+    Drain,
+}
+
+fn swarm(mut mail: Mailbox, order: SwarmOrder) -> io::Result<()> {
+    let patience = Duration::from_millis(order.timeout_ms);
+    let empty = private_bytes();
+    let mut swarm = Swarm::new(order)?;
+    mail.watch(swarm.registry(), Token(swarm::OUTSIDE + MAIL))?;
+    ready(&mut mail, empty)?;
+
+    let mut phase = Phase::Idle;
+    let mut told = Instant::now();
+    loop {
+        let wait = step(&mut phase, &mut swarm, &mut mail)?;
+        let untold = mail.wait_to_tell(&swarm.counts()).map(|_| TELL.saturating_sub(told.elapsed()));
+        let wait = [wait, untold].into_iter().flatten().min();
+        let outside = swarm.turn(wait)?;
+        if !outside.is_empty() {
+            let Letters { orders, closed } = mail.receive()?;
+            for order in orders {
+                phase = obey_as_swarm(&order, phase, &mut swarm, &mut mail, patience)?;
+            }
+            if closed {
+                return Ok(());
+            }
+        }
+        if told.elapsed() >= TELL {
+            told = Instant::now();
+            mail.send_counts(&swarm.counts())?;
+        }
+    }
+}
+
+/// Does what the phase has to do now. How long until there is more; none: until an event comes.
+fn step(phase: &mut Phase, swarm: &mut Swarm, mail: &mut Mailbox) -> io::Result<Option<Duration>> {
+    match phase {
+        Phase::Idle => Ok(None),
+        Phase::Ramp => {
+            let wait = swarm.ramp();
+            if swarm.ramped() {
+                mail.send_counts(&swarm.counts())?;
+                mail.send(&Word::Ramped)?;
+                *phase = Phase::Idle;
+            }
+            Ok(wait)
+        }
+        Phase::Hold(passes) => {
+            if passes.is_due() {
+                passes.run(|| swarm.sweep());
+            }
+            let wait = passes.wait();
+            Ok(Some(swarm.talk().map_or(wait, |talk| talk.min(wait))))
+        }
+        Phase::Rest(until) => {
+            if swarm.outstanding() > 0 && Instant::now() < *until {
+                return Ok(Some(Duration::from_millis(5)));
+            }
+            swarm.sweep();
+            mail.send_counts(&swarm.counts())?;
+            mail.send(&Word::Rested { latencies: swarm.latencies() })?;
+            *phase = Phase::Idle;
+            Ok(None)
+        }
+        Phase::Drain => {
+            if !swarm.close_some() {
+                return Ok(Some(Duration::ZERO));
+            }
+            mail.send_counts(&swarm.counts())?;
+            mail.send(&Word::Drained)?;
+            *phase = Phase::Idle;
+            Ok(None)
+        }
+    }
+}
+
+fn obey_as_swarm(
+    order: &Order,
+    phase: Phase,
+    swarm: &mut Swarm,
+    mail: &mut Mailbox,
+    patience: Duration,
+) -> io::Result<Phase> {
+    Ok(match order {
+        Order::Go => {
+            swarm.begin();
+            Phase::Ramp
+        }
+        Order::Hold => {
+            swarm.hold();
+            Phase::Hold(Passes::new())
+        }
+        Order::Rest => {
+            swarm.rest();
+            Phase::Rest(Instant::now() + patience)
+        }
+        Order::Drain => {
+            swarm.give_up();
+            Phase::Drain
+        }
+        Order::Weigh => {
+            mail.send(&Word::Weight { private_bytes: private_bytes() })?;
+            phase
+        }
+        other => return Err(io::Error::other(format!("a swarm cannot {other:?}"))),
+    })
+}

@@ -1,0 +1,296 @@
+//! The server: one thread that accepts until EAGAIN, echoes what it is sent, and holds.
+//!
+//! It keeps nothing for an idle connection but the descriptor itself: the token is the descriptor.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Registry, Token};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, sockopt};
+
+use super::errno::CLOSED_BY_PEER;
+use super::tally::{Counts, Operation};
+use crate::units::Ports;
+
+/// Tokens from here on are listeners; below are connections; `OUTSIDE` and above belong to the caller.
+const LISTENER: usize = 1 << 32;
+pub const OUTSIDE: usize = 1 << 33;
+
+const EVENTS: usize = 1024;
+const ECHO_BUFFER: usize = 64 * 1024;
+
+/// How long to leave the listeners alone when the system has no room for another connection.
+const RETRY: Duration = Duration::from_millis(20);
+
+pub struct Reactor {
+    poll: Poll,
+    events: Events,
+    listeners: Vec<OwnedFd>,
+    accepting: bool,
+    /// Listeners whose queues may still hold connections that could not be accepted.
+    retry: bool,
+    /// At index `descriptor`: the connection.
+    held: Vec<Option<OwnedFd>>,
+    capacity: u64,
+    /// Closings are planned from now on.
+    draining: bool,
+    counts: Counts,
+    buffer: Vec<u8>,
+    /// Echoes that did not fit into a socket's send buffer.
+    unsent: HashMap<RawFd, Vec<u8>>,
+}
+
+/// What a turn of the loop brought that concerns the caller.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// The descriptor table is full: hand the listeners on.
+    pub full: bool,
+    pub accepted: u64,
+    /// Nothing happened in the time given.
+    pub quiet: bool,
+    pub outside: Vec<Token>,
+}
+
+impl Reactor {
+    pub fn new(capacity: u64) -> io::Result<Self> {
+        Ok(Reactor {
+            poll: Poll::new()?,
+            events: Events::with_capacity(EVENTS),
+            listeners: Vec::new(),
+            accepting: false,
+            retry: false,
+            held: Vec::new(),
+            capacity,
+            draining: false,
+            counts: Counts::default(),
+            buffer: Vec::new(),
+            unsent: HashMap::new(),
+        })
+    }
+
+    pub fn registry(&self) -> &Registry {
+        self.poll.registry()
+    }
+
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    pub fn listeners(&self) -> &[OwnedFd] {
+        &self.listeners
+    }
+
+    pub fn accepting(&self) -> bool {
+        self.accepting
+    }
+
+    /// Takes listeners without accepting from them yet.
+    pub fn adopt(&mut self, listeners: Vec<OwnedFd>) {
+        self.listeners.extend(listeners);
+    }
+
+    pub fn accept(&mut self) -> io::Result<()> {
+        self.accepting = true;
+        for (index, listener) in self.listeners.iter().enumerate() {
+            self.poll.registry().register(
+                &mut SourceFd(&listener.as_raw_fd()),
+                Token(LISTENER + index),
+                Interest::READABLE,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Stops accepting for good; who has a copy of the listeners may go on.
+    pub fn release_listeners(&mut self) {
+        self.accepting = false;
+        self.listeners.clear();
+    }
+
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Waits for events, at most `wait`, and handles them.
+    pub fn turn(&mut self, wait: Option<Duration>) -> io::Result<Turn> {
+        let wait = if self.retry { Some(wait.map_or(RETRY, |wait| wait.min(RETRY))) } else { wait };
+        match self.poll.poll(&mut self.events, wait) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Turn::default()),
+            other => other?,
+        }
+        let before = self.counts.established;
+        let mut turn = Turn { quiet: self.events.is_empty(), ..Turn::default() };
+        // Taken out for the loop, so that the handlers below can borrow the rest.
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            match event.token() {
+                token if token.0 >= OUTSIDE => turn.outside.push(token),
+                Token(listener) if listener >= LISTENER => {
+                    turn.full |= self.accept_from(listener - LISTENER);
+                }
+                Token(descriptor) => {
+                    let ended = event.is_read_closed() || event.is_write_closed() || event.is_error();
+                    self.serve(descriptor, ended);
+                }
+            }
+        }
+        self.events = events;
+        if self.retry && self.accepting {
+            self.retry = false;
+            for index in 0..self.listeners.len() {
+                turn.full |= self.accept_from(index);
+            }
+        }
+        turn.full &= self.accepting;
+        turn.accepted = self.counts.established - before;
+        Ok(turn)
+    }
+
+    /// Accepts until the queue is empty. True when the table is full.
+    fn accept_from(&mut self, index: usize) -> bool {
+        while self.accepting {
+            if self.counts.open >= self.capacity {
+                return true;
+            }
+            let Some(listener) = self.listeners.get(index) else { return false };
+            match rustix::net::accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok(connection) => self.hold(connection),
+                Err(Errno::AGAIN) => return false,
+                Err(Errno::INTR) => {}
+                Err(error) => {
+                    self.counts.tried += 1;
+                    self.counts.failed.add(Operation::Accept, error);
+                    match error {
+                        Errno::MFILE => return true,
+                        // The connection was gone before it was accepted: the next one may be there.
+                        Errno::CONNABORTED | Errno::PROTO => {}
+                        // No room in the system: the connection stays in the queue.
+                        _ => {
+                            self.retry = true;
+                            return false;
+                        }
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    fn hold(&mut self, connection: OwnedFd) {
+        self.counts.tried += 1;
+        self.counts.established += 1;
+        let descriptor = connection.as_raw_fd();
+        let watched = self.poll.registry().register(
+            &mut SourceFd(&descriptor),
+            Token(descriptor as usize),
+            Interest::READABLE,
+        );
+        if let Err(error) = watched {
+            // Dropped, hence closed: without being watched it would be held blindly.
+            let error = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+            self.counts.lost.add(Operation::Watch, error);
+            return;
+        }
+        let slot = descriptor as usize;
+        if slot >= self.held.len() {
+            self.held.resize_with(slot + 1, || None);
+        }
+        self.held[slot] = Some(connection);
+        self.counts.open += 1;
+    }
+
+    fn serve(&mut self, descriptor: usize, ended: bool) {
+        if self.draining && ended {
+            return self.close(descriptor);
+        }
+        if !self.unsent.is_empty()
+            && let Some(bytes) = self.unsent.remove(&(descriptor as RawFd))
+            && !self.send(descriptor, &bytes)
+        {
+            return;
+        }
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; ECHO_BUFFER];
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        while let Some(Some(connection)) = self.held.get(descriptor) {
+            match rustix::net::recv(connection, &mut buffer[..], RecvFlags::empty()) {
+                Ok((0, _)) if self.draining => self.close(descriptor),
+                Ok((0, _)) => self.lose(descriptor, CLOSED_BY_PEER),
+                Ok((length, _)) => {
+                    let sent = self.send(descriptor, &buffer[..length]);
+                    // Fewer bytes than fit: the socket is empty, and new bytes are a new event.
+                    if !sent || (length < buffer.len() && !ended) {
+                        break;
+                    }
+                }
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
+                Err(_) if self.draining => self.close(descriptor),
+                Err(error) => self.lose(descriptor, &super::errno::name(error)),
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    /// False when the rest has to wait until the socket has room; nothing is read until then.
+    fn send(&mut self, descriptor: usize, bytes: &[u8]) -> bool {
+        let Some(Some(connection)) = self.held.get(descriptor) else { return true };
+        let sent = match rustix::net::send(connection, bytes, SendFlags::NOSIGNAL) {
+            Ok(length) if length == bytes.len() => return true,
+            Ok(length) => length,
+            Err(Errno::AGAIN) => 0,
+            // A broken connection tells its cause when it is read.
+            Err(_) => return true,
+        };
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let raw = descriptor as RawFd;
+        let watched = self.poll.registry().reregister(&mut SourceFd(&raw), Token(descriptor), both);
+        if watched.is_ok() {
+            self.unsent.insert(raw, bytes[sent..].to_vec());
+        }
+        watched.is_err()
+    }
+
+    fn close(&mut self, descriptor: usize) {
+        if self.forget(descriptor) {
+            self.counts.closed += 1;
+        }
+    }
+
+    fn lose(&mut self, descriptor: usize, how: &str) {
+        if self.forget(descriptor) {
+            self.counts.lost.add_named(Operation::Receive, how, 1);
+        }
+    }
+
+    /// Closing a descriptor also ends its registration.
+    fn forget(&mut self, descriptor: usize) -> bool {
+        let was_held = self.held.get_mut(descriptor).is_some_and(|slot| slot.take().is_some());
+        if was_held {
+            self.counts.open -= 1;
+            self.unsent.remove(&(descriptor as RawFd));
+        }
+        was_held
+    }
+}
+
+/// Opens one listener for each port, with the planned backlog: a short accept queue loses connections.
+pub fn listen(address: Ipv4Addr, ports: &Ports, backlog: u32) -> Result<Vec<OwnedFd>, (u16, Errno)> {
+    ports.iter().map(|port| listen_on(address, port, backlog).map_err(|error| (port, error))).collect()
+}
+
+fn listen_on(address: Ipv4Addr, port: u16, backlog: u32) -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let listener =
+        rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP))?;
+    sockopt::set_socket_reuseaddr(&listener, true)?;
+    rustix::net::bind(&listener, &SocketAddrV4::new(address, port))?;
+    rustix::net::listen(&listener, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(listener)
+}

@@ -1,0 +1,136 @@
+//! Counting what happened, by operation and errno, never by text.
+
+use std::collections::BTreeMap;
+
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::errno;
+
+/// The call that failed, or by which an end was noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    Socket,
+    Bind,
+    Connect,
+    Accept,
+    Watch,
+    Receive,
+    Send,
+    /// The process that held the connection ended.
+    Agent,
+}
+
+/// One row of a tally, as the report shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    pub operation: Operation,
+    pub errno: String,
+    pub count: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Row>", into = "Vec<Row>")]
+pub struct Tally(BTreeMap<(Operation, String), u64>);
+
+impl Tally {
+    pub fn add(&mut self, operation: Operation, error: Errno) {
+        self.add_named(operation, &errno::name(error), 1);
+    }
+
+    pub fn add_named(&mut self, operation: Operation, name: &str, count: u64) {
+        if count > 0 {
+            *self.0.entry((operation, name.to_owned())).or_default() += count;
+        }
+    }
+
+    pub fn merge(&mut self, other: &Tally) {
+        for ((operation, name), count) in &other.0 {
+            self.add_named(*operation, name, *count);
+        }
+    }
+
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    pub fn rows(&self) -> Vec<Row> {
+        self.clone().into()
+    }
+}
+
+impl From<Vec<Row>> for Tally {
+    fn from(rows: Vec<Row>) -> Self {
+        let mut tally = Tally::default();
+        for row in rows {
+            tally.add_named(row.operation, &row.errno, row.count);
+        }
+        tally
+    }
+}
+
+impl From<Tally> for Vec<Row> {
+    fn from(tally: Tally) -> Self {
+        let row = |((operation, errno), count)| Row { operation, errno, count };
+        tally.0.into_iter().map(row).collect()
+    }
+}
+
+/// Everything one agent has counted since it began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Connects begun (swarm); accepts that returned, well or not (reactor).
+    pub tried: u64,
+    /// Connected (swarm); accepted (reactor).
+    pub established: u64,
+    /// Held now.
+    pub open: u64,
+    /// Ended as planned.
+    pub closed: u64,
+    pub failed: Tally,
+    /// Ended before they should have.
+    pub lost: Tally,
+    pub echo: EchoCounts,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EchoCounts {
+    pub sent: u64,
+    pub answered: u64,
+    /// Answers that were not what was sent, byte for byte.
+    pub wrong: u64,
+}
+
+impl Counts {
+    pub fn merge(&mut self, other: &Counts) {
+        self.tried += other.tried;
+        self.established += other.established;
+        self.open += other.open;
+        self.closed += other.closed;
+        self.failed.merge(&other.failed);
+        self.lost.merge(&other.lost);
+        self.echo.sent += other.echo.sent;
+        self.echo.answered += other.echo.answered;
+        self.echo.wrong += other.echo.wrong;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tally_survives_json_and_keeps_its_sum() {
+        let mut tally = Tally::default();
+        tally.add(Operation::Connect, Errno::TIMEDOUT);
+        tally.add(Operation::Connect, Errno::TIMEDOUT);
+        tally.add(Operation::Socket, Errno::MFILE);
+        let json = serde_json::to_string(&tally).expect("tally to JSON");
+        assert!(json.contains(r#"{"operation":"connect","errno":"ETIMEDOUT","count":2}"#), "{json}");
+        let back: Tally = serde_json::from_str(&json).expect("tally from JSON");
+        assert_eq!(back, tally);
+        assert_eq!(back.total(), 3);
+    }
+}

@@ -1,3 +1,7 @@
 //! The doors to the kernel: whatever changes the machine goes through one of them.
 
+pub mod cgroup;
+pub mod netlink;
+pub mod netns;
 pub mod proc;
+pub mod sysctl;

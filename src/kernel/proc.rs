@@ -25,9 +25,7 @@ pub fn read_text(path: impl AsRef<Path>) -> io::Result<String> {
 
 /// The value of a sysctl such as `net.ipv4.tcp_mem`, without the newline at its end.
 pub fn read_sysctl(key: &str) -> Result<String, io::Error> {
-    Ok(read_text(Path::new("/proc/sys").join(sysctl_path(key)?))?
-        .trim_end()
-        .to_string())
+    Ok(read_text(Path::new("/proc/sys").join(sysctl_path(key)?))?.trim_end().to_string())
 }
 
 /// `net.ipv4.conf.eth0/5.forwarding` is `net/ipv4/conf/eth0.5/forwarding`, as in sysctl(8): dots part the
@@ -36,10 +34,7 @@ pub fn sysctl_path(key: &str) -> Result<String, io::Error> {
     let swapped: String = key.chars().map(swap_separator).collect();
     let leads_astray = |name: &str| name.is_empty() || name == "." || name == ".." || name.contains('\0');
     if swapped.split('/').any(leads_astray) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("`{key}` is no name of a sysctl"),
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{key}` is no name of a sysctl")));
     }
     Ok(swapped)
 }
@@ -73,6 +68,17 @@ pub fn private_bytes(pid: Option<u32>) -> io::Result<u64> {
     parse_private(&text).ok_or_else(|| unexpected("smaps_rollup"))
 }
 
+/// A new one with every boot: what was made under another is gone.
+pub fn boot_id() -> String {
+    read_text("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// Whether the process has ended and only waits for its parent to notice.
+pub fn is_zombie(pid: u32) -> bool {
+    let text = read_text(process_file(Some(pid), "stat")).unwrap_or_default();
+    text.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X']))
+}
+
 /// When the process began, in clock ticks since boot: with the pid it names a process for good, since a
 /// pid alone is given again. `None` is this process.
 pub fn start_time(pid: Option<u32>) -> io::Result<u64> {
@@ -88,8 +94,5 @@ fn process_file(pid: Option<u32>, name: &str) -> String {
 }
 
 fn unexpected(file: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("the kernel's {file} has not the form known here"),
-    )
+    io::Error::new(io::ErrorKind::InvalidData, format!("the kernel's {file} has not the form known here"))
 }

@@ -52,11 +52,7 @@ pub fn parse_meminfo(text: &str) -> MemInfo {
 /// Private_Clean + Private_Dirty of a `smaps_rollup`, in bytes.
 pub fn parse_private(text: &str) -> Option<u64> {
     let lines = sizes(text);
-    Some(
-        lines
-            .get("Private_Clean")?
-            .saturating_add(*lines.get("Private_Dirty")?),
-    )
+    Some(lines.get("Private_Clean")?.saturating_add(*lines.get("Private_Dirty")?))
 }
 
 /// Lines such as `MemTotal:       24684092 kB`, in bytes.
@@ -107,13 +103,5 @@ fn slab(line: &str) -> Option<(String, Slab)> {
     let slabdata = parts.find_map(|part| part.trim().strip_prefix("slabdata"))?;
     let num_slabs: u64 = slabdata.split_whitespace().nth(1)?.parse().ok()?;
     let pages = num_slabs.saturating_mul(pages_per_slab);
-    Some((
-        name.to_string(),
-        Slab {
-            active_objs,
-            num_objs,
-            objsize,
-            pages,
-        },
-    ))
+    Some((name.to_string(), Slab { active_objs, num_objs, objsize, pages }))
 }

@@ -6,9 +6,5 @@ pub fn parse_start_time(stat: &str) -> Option<u64> {
     const START_TIME: usize = 22;
     const FIRST_AFTER_NAME: usize = 3;
     let (_, after_name) = stat.rsplit_once(')')?;
-    after_name
-        .split_whitespace()
-        .nth(START_TIME - FIRST_AFTER_NAME)?
-        .parse()
-        .ok()
+    after_name.split_whitespace().nth(START_TIME - FIRST_AFTER_NAME)?.parse().ok()
 }

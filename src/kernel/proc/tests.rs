@@ -55,10 +55,7 @@ fn meminfo_is_in_bytes() {
     assert_eq!(memory.total, 24_684_092 * 1024);
     assert_eq!(memory.available, 24_354_420 * 1024);
     assert_eq!(memory.slab, memory.slab_reclaimable + memory.slab_unreclaimable);
-    assert_eq!(
-        (memory.kernel_stack, memory.page_tables),
-        (1412 * 1024, 1856 * 1024)
-    );
+    assert_eq!((memory.kernel_stack, memory.page_tables), (1412 * 1024, 1856 * 1024));
     assert_eq!((memory.vmalloc_used, memory.percpu), (14_268 * 1024, 688 * 1024));
     assert_eq!(memory.swap_total, 0);
 }
@@ -79,28 +76,14 @@ fn sockstat_of_a_full_machine() {
         tcp_mem_pages: 1042,
     };
     assert_eq!(parse_sockstat(SOCKSTAT), expected);
-    assert_eq!(
-        parse_sockstat("TCP: inuse 4 orphan -1 tw"),
-        SockStat {
-            tcp_inuse: 4,
-            ..SockStat::default()
-        }
-    );
+    assert_eq!(parse_sockstat("TCP: inuse 4 orphan -1 tw"), SockStat { tcp_inuse: 4, ..SockStat::default() });
 }
 
 #[test]
 fn slabinfo_passes_over_its_heading() {
     let slabs = parse_slabinfo(SLABINFO);
     assert_eq!(slabs.keys().collect::<Vec<_>>(), ["TCP", "sock_inode_cache"]);
-    assert_eq!(
-        slabs["TCP"],
-        Slab {
-            active_objs: 1024,
-            num_objs: 1040,
-            objsize: 2496,
-            pages: 640
-        }
-    );
+    assert_eq!(slabs["TCP"], Slab { active_objs: 1024, num_objs: 1040, objsize: 2496, pages: 640 });
     assert_eq!(slabs["TCP"].bytes(), 640 * rustix::param::page_size() as u64);
 }
 
@@ -119,16 +102,9 @@ fn a_command_may_hold_parentheses() {
 #[test]
 fn a_sysctl_is_a_path() {
     assert_eq!(sysctl_path("net.ipv4.tcp_mem").unwrap(), "net/ipv4/tcp_mem");
-    assert_eq!(
-        sysctl_path("net.ipv4.conf.eth0/5.mtu").unwrap(),
-        "net/ipv4/conf/eth0.5/mtu"
-    );
+    assert_eq!(sysctl_path("net.ipv4.conf.eth0/5.mtu").unwrap(), "net/ipv4/conf/eth0.5/mtu");
     for astray in ["", ".", "..", ".net", "net.", "net.//.passwd", "net./.x", "a\0b"] {
-        assert_eq!(
-            sysctl_path(astray).unwrap_err().kind(),
-            io::ErrorKind::InvalidInput,
-            "{astray:?}"
-        );
+        assert_eq!(sysctl_path(astray).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{astray:?}");
     }
 }
 
@@ -137,10 +113,7 @@ fn this_machine_can_be_read() {
     let memory = meminfo().unwrap();
     assert!(memory.total > memory.available && memory.available > 0);
     assert!(private_bytes(None).unwrap() > 0);
-    assert_eq!(
-        start_time(None).unwrap(),
-        start_time(Some(std::process::id())).unwrap()
-    );
+    assert_eq!(start_time(None).unwrap(), start_time(Some(std::process::id())).unwrap());
     assert!(sockstat().is_ok());
     assert!(!read_sysctl("kernel.osrelease").unwrap().contains('\n'));
     assert!(read_sysctl("no.such.key").is_err());

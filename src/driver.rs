@@ -1,0 +1,84 @@
+//! A driver puts a plan on its feet and takes it down.
+
+pub mod mock;
+pub mod netns;
+pub mod process;
+
+use std::fmt;
+use std::pin::Pin;
+
+use futures::stream::LocalBoxStream;
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWrite;
+
+use crate::agent::Word;
+use crate::error::Result;
+use crate::observe::Sample;
+use crate::plan::{HostSetting, Plan};
+use crate::teardown::Outcome;
+
+/// Which agent: the reactor at a place of the chain, or the swarm at an index of the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentId {
+    Reactor(u32),
+    Swarm(u32),
+}
+
+impl fmt::Display for AgentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AgentId::Reactor(place) => write!(f, "reactor {}", place + 1),
+            AgentId::Swarm(index) => write!(f, "swarm {}", index + 1),
+        }
+    }
+}
+
+/// What is heard from an agent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    Word(Word),
+    /// The agent has ended, and how.
+    Ended(String),
+}
+
+/// An agent that was started: the way to it, and what it says until it ends.
+pub struct Started {
+    pub pid: u32,
+    pub orders: Pin<Box<dyn AsyncWrite>>,
+    pub heard: LocalBoxStream<'static, Heard>,
+}
+
+/// What a build made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Built {
+    pub namespaces: usize,
+    pub links: usize,
+    pub addresses: u64,
+}
+
+#[allow(async_fn_in_trait)]
+pub trait Driver {
+    /// Makes the nodes and what connects them, and moves host settings.
+    async fn build(&mut self, plan: &Plan) -> Result<Built>;
+
+    /// Starts agents; all or an error.
+    fn start(&mut self, plan: &Plan, agents: &[AgentId]) -> Result<Vec<Started>>;
+
+    /// Counters of the host and of every node.
+    fn sample(&mut self, plan: &Plan) -> Sample;
+
+    /// Takes everything down. Agents have been let go of by now, but may still be there.
+    async fn down(&mut self) -> Result<Outcome>;
+
+    /// The host settings that were moved.
+    fn moved_settings(&self) -> &[HostSetting];
+}
+
+/// The node that an agent lives in.
+pub fn node_of(plan: &Plan, agent: AgentId) -> usize {
+    match agent {
+        AgentId::Reactor(_) => 0,
+        AgentId::Swarm(index) => plan.swarms[index as usize].node,
+    }
+}

@@ -1,0 +1,234 @@
+//! The driver that builds a lab from network namespaces and veth pairs on this host.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{AgentId, Built, Driver, Started, node_of, process};
+use crate::agent::confine::Cell;
+use crate::error::{Attempt, Error, Result};
+use crate::exit::Exit;
+use crate::host::Cgroup;
+use crate::journal::{Change, Journal};
+use crate::kernel::netlink::{End, LOOPBACK, Netlink, Opened, Request};
+use crate::kernel::netns::{self, Namespace};
+use crate::kernel::{cgroup, proc, sysctl};
+use crate::observe::{self, Sample};
+use crate::plan::{HostSetting, Node, Plan, Role};
+use crate::teardown::{self, Outcome};
+
+pub struct NetnsDriver {
+    journal: Journal,
+    host_cgroup: Cgroup,
+    namespaces: Vec<Namespace>,
+    /// By node: the cgroup with its memory limit.
+    cgroups: BTreeMap<usize, PathBuf>,
+    moved: Vec<HostSetting>,
+}
+
+impl NetnsDriver {
+    pub fn new(journal: Journal, host_cgroup: Cgroup) -> Self {
+        NetnsDriver {
+            journal,
+            host_cgroup,
+            namespaces: Vec::new(),
+            cgroups: BTreeMap::new(),
+            moved: Vec::new(),
+        }
+    }
+
+    pub fn into_journal(self) -> Journal {
+        self.journal
+    }
+
+    fn move_host_settings(&mut self, settings: &[HostSetting]) -> Result<()> {
+        for setting in settings {
+            let before = proc::read_sysctl(&setting.key)
+                .attempt(Exit::Host, || format!("reading the setting {}", setting.key))?;
+            let change = Change::Setting { key: setting.key.clone(), before, during: setting.to.clone() };
+            let id = self.journal.intend(vec![change.clone()])?[0];
+            sysctl::write(&setting.key, &setting.to)
+                .attempt(Exit::Host, || format!("setting {} to {}", setting.key, setting.to))?;
+            self.journal.made(vec![(id, change)])?;
+            self.moved.push(setting.clone());
+        }
+        Ok(())
+    }
+
+    fn make_namespaces(&mut self, nodes: &[Node]) -> Result<()> {
+        let directory = Path::new(netns::DIRECTORY);
+        if !directory.exists() {
+            self.journal.intend(vec![Change::Directory { path: directory.to_owned() }])?;
+            std::fs::create_dir_all(directory)
+                .attempt(Exit::Host, || format!("making {}", directory.display()))?;
+        }
+        if let Some(taken) = nodes.iter().find(|node| netns::path(&node.namespace).exists()) {
+            let what = format!("making the namespace {}", taken.namespace);
+            return Err(Error::host(what, "a namespace of that name is there, and is not this lab's")
+                .remedy("give the lab another name (`--set name=…`), or remove it: `ip netns del`"));
+        }
+        let change = |node: &Node, inode| Change::Namespace { name: node.namespace.clone(), inode };
+        let ids = self.journal.intend(nodes.iter().map(|node| change(node, None)).collect())?;
+        let orders: Vec<_> = nodes
+            .iter()
+            .map(|node| netns::Order { name: &node.namespace, ehash_entries: node.ehash_entries })
+            .collect();
+        let (made, result) = netns::create(&orders);
+        let identities = ids.iter().zip(nodes).zip(&made);
+        self.journal
+            .made(identities.map(|((id, node), made)| (*id, change(node, Some(made.inode)))).collect())?;
+        self.namespaces = made;
+        result.map_err(|(name, error)| Error::host(format!("making the namespace {name}"), error))
+    }
+
+    /// One batch from outside makes all pairs, then one batch in each namespace gives it its addresses.
+    async fn connect(&mut self, plan: &Plan) -> Result<()> {
+        let runtime = tokio::runtime::Handle::current();
+        let mut outside =
+            Opened::here(&runtime).attempt(Exit::Host, || "opening netlink".to_owned())?.serve();
+        send(&mut outside, "the host's namespace", &pairs(plan, &self.namespaces)).await?;
+        let opened = netns::inside_each(self.namespaces.iter().map(Namespace::file), |node| {
+            for (key, value) in &plan.nodes[node].settings {
+                sysctl::write(key, value)
+                    .map_err(|error| std::io::Error::other(format!("setting {key} to {value}: {error}")))?;
+            }
+            Opened::here(&runtime)
+        });
+        for ((node, opened), plan_node) in opened.into_iter().enumerate().zip(&plan.nodes) {
+            let name = &plan_node.namespace;
+            let opened = opened.attempt(Exit::Host, || format!("setting up the namespace {name}"))?;
+            send(&mut opened.serve(), name, &requests(plan, node)).await?;
+        }
+        Ok(())
+    }
+
+    fn make_cgroups(&mut self, plan: &Plan) -> Result<()> {
+        for (index, node) in plan.nodes.iter().enumerate() {
+            let Some(limit) = node.memory_limit else { continue };
+            let attempt = || format!("limiting the memory of {}", node.name);
+            let below = match (&self.host_cgroup.limit_below, &self.host_cgroup.can_limit) {
+                (Some(below), Ok(())) => below.clone(),
+                (_, Err(why)) => {
+                    return Err(Error::host(attempt(), why).remedy("leave `limits: {memory}` out"));
+                }
+                (None, Ok(())) => return Err(Error::host(attempt(), "no cgroup to make it in is known")),
+            };
+            let path = below.join(&node.namespace);
+            let id = self.journal.intend(vec![Change::Cgroup { path: path.clone(), inode: None }])?[0];
+            let inode = cgroup::create(&path).attempt(Exit::Host, attempt)?;
+            self.journal.made(vec![(id, Change::Cgroup { path: path.clone(), inode: Some(inode) })])?;
+            cgroup::limit_memory(&path, self.host_cgroup.version, limit).attempt(Exit::Host, attempt)?;
+            self.cgroups.insert(index, path);
+        }
+        Ok(())
+    }
+}
+
+impl Driver for NetnsDriver {
+    async fn build(&mut self, plan: &Plan) -> Result<Built> {
+        self.move_host_settings(&plan.host_settings)?;
+        self.make_cgroups(plan)?;
+        self.make_namespaces(&plan.nodes)?;
+        self.connect(plan).await?;
+        Ok(Built {
+            namespaces: plan.nodes.len(),
+            links: plan.links.len(),
+            addresses: plan.nodes.iter().map(|node| u64::from(node.addresses.count)).sum(),
+        })
+    }
+
+    fn start(&mut self, plan: &Plan, agents: &[AgentId]) -> Result<Vec<Started>> {
+        let mut started = Vec::with_capacity(agents.len());
+        let mut changes = Vec::with_capacity(agents.len());
+        for agent in agents {
+            let node = node_of(plan, *agent);
+            let cell = Cell {
+                netns: Some(netns::path(&plan.nodes[node].namespace)),
+                nofile: Some(match agent {
+                    AgentId::Reactor(_) => plan.reactors.nofile,
+                    AgentId::Swarm(index) => plan.swarms[*index as usize].nofile,
+                }),
+                cgroup: self.cgroups.get(&node).map(|path| cgroup::entrance(path)).into_iter().collect(),
+                cpus: plan.nodes[node].cpus.clone(),
+                user: plan.agent_user,
+                parent: i32::try_from(std::process::id()).ok(),
+            };
+            let one = process::start(&agent.to_string(), &cell)?;
+            let start_time = proc::start_time(Some(one.pid)).unwrap_or(0);
+            changes.push(Change::Process { name: agent.to_string(), pid: one.pid, start_time });
+            started.push(one);
+        }
+        self.journal.note_processes(changes)?;
+        Ok(started)
+    }
+
+    fn sample(&mut self, plan: &Plan) -> Sample {
+        observe::sample(plan, &self.namespaces)
+    }
+
+    async fn down(&mut self) -> Result<Outcome> {
+        self.namespaces.clear();
+        teardown::undo(&mut self.journal)
+    }
+
+    fn moved_settings(&self) -> &[HostSetting] {
+        &self.moved
+    }
+}
+
+async fn send(netlink: &mut Netlink, namespace: &str, requests: &[Request]) -> Result<()> {
+    netlink.send(requests).await.map_err(|(what, error)| Error::host(format!("{what} in {namespace}"), error))
+}
+
+fn pairs(plan: &Plan, namespaces: &[Namespace]) -> Vec<Request> {
+    use std::os::fd::AsRawFd;
+    let descriptor = |node: usize| namespaces[node].file().as_raw_fd();
+    let ends = |link: &crate::plan::Link| {
+        let server =
+            End { namespace: descriptor(0), name: link.server_end.clone(), index: link.server_index };
+        let client = End {
+            namespace: descriptor(link.client),
+            name: link.client_end.clone(),
+            index: link.client_index,
+        };
+        Request::Veth(server, client)
+    };
+    plan.links.iter().map(ends).collect()
+}
+
+/// What a node's namespace is told: its addresses, and the way to the others.
+fn requests(plan: &Plan, index: usize) -> Vec<Request> {
+    let node = &plan.nodes[index];
+    let mut requests = vec![Request::Up { index: LOOPBACK }];
+    if node.role == Role::Server {
+        requests.push(Request::Address { index: LOOPBACK, address: node.addresses.first });
+        for link in &plan.links {
+            let client = &plan.nodes[link.client];
+            requests.push(Request::Route {
+                to: client.block.base,
+                prefix: client.block.prefix,
+                // All of a client's addresses are reached by its first: one neighbour, not thousands.
+                via: Some(client.addresses.first),
+                index: link.server_index,
+                source: None,
+            });
+        }
+        return requests;
+    }
+    for link in plan.links.iter().filter(|link| link.client == index) {
+        requests.push(Request::Up { index: link.client_index });
+        let each = if node.each_address { node.addresses.count } else { 1 };
+        let addresses = node.addresses.iter().take(each as usize);
+        requests.extend(addresses.map(|address| Request::Address { index: link.client_index, address }));
+        if !node.each_address {
+            requests.push(Request::OwnRange { first: node.block.base, prefix: node.block.prefix });
+        }
+        requests.push(Request::Route {
+            to: plan.server_address(),
+            prefix: 32,
+            via: None,
+            index: link.client_index,
+            source: Some(node.addresses.first),
+        });
+    }
+    requests
+}

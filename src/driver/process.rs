@@ -1,0 +1,72 @@
+//! Starting an agent as a child process of this same binary, and hearing it.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+
+use futures::StreamExt;
+use futures::stream::{self, LocalBoxStream};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use super::{Heard, Started};
+use crate::agent::Word;
+use crate::agent::confine::Cell;
+use crate::error::{Attempt, Result};
+use crate::exit::Exit;
+
+/// This very binary, even when its file has been replaced meanwhile.
+const OURSELVES: &str = "/proc/self/exe";
+
+pub fn start(name: &str, cell: &Cell) -> Result<Started> {
+    let mut command = Command::new(OURSELVES);
+    command
+        .arg0("c1m-lab")
+        .arg("agent")
+        .args(cell.to_args())
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        // Ctrl-C in the terminal is for the runner; it ends its agents in order.
+        .process_group(0)
+        .kill_on_drop(true);
+    let mut child = command.spawn().attempt(Exit::Broke, || format!("starting {name}"))?;
+    let pid = child.id().unwrap_or(0);
+    let (orders, words) = match (child.stdin.take(), child.stdout.take()) {
+        (Some(orders), Some(words)) => (orders, words),
+        _ => return Err(crate::error::Error::broke(format!("starting {name}"), "its pipes are missing")),
+    };
+    Ok(Started { pid, orders: Box::pin(orders), heard: heard(child, BufReader::new(words).lines()) })
+}
+
+enum Ear {
+    Open(Box<(Child, Lines<BufReader<ChildStdout>>)>),
+    Closed,
+}
+
+/// Words until the pipe ends, then how the process ended, then nothing more.
+fn heard(child: Child, lines: Lines<BufReader<ChildStdout>>) -> LocalBoxStream<'static, Heard> {
+    stream::unfold(Ear::Open(Box::new((child, lines))), |ear| async move {
+        let Ear::Open(mut open) = ear else { return None };
+        if let Ok(Some(line)) = open.1.next_line().await {
+            let word = serde_json::from_str::<Word>(&line)
+                .unwrap_or_else(|error| Word::Failed { why: format!("said something unknown: {error}") });
+            return Some((Heard::Word(word), Ear::Open(open)));
+        }
+        let how = match open.0.wait().await {
+            Ok(status) => describe(status),
+            Err(error) => format!("could not be waited for: {error}"),
+        };
+        Some((Heard::Ended(how), Ear::Closed))
+    })
+    .boxed_local()
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (_, Some(signal)) => format!("signal {signal}"),
+        _ => "an unknown end".to_owned(),
+    }
+}

@@ -1,0 +1,295 @@
+//! What was changed on this machine and how it is undone: written before each change, read by `down`.
+//!
+//! One folder for each standing lab, `/run/c1m-lab/<lab>/`: the journal, a lock held by its runner, and
+//! the plan. A line is an intent, its identity once made, or that it was undone.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Attempt, Error, Result};
+use crate::exit::Exit;
+
+/// One folder for each standing lab.
+pub const DIRECTORY: &str = "/run/c1m-lab";
+
+/// A change to the machine, with what identifies the thing changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Change {
+    Directory { path: PathBuf },
+    Setting { key: String, before: String, during: String },
+    Namespace { name: String, inode: Option<u64> },
+    Cgroup { path: PathBuf, inode: Option<u64> },
+    Process { name: String, pid: u32, start_time: u64 },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Header { header: Header },
+    Intent { id: u64, intent: Change },
+    Made { id: u64, made: Change },
+    Undone { id: u64, undone: bool },
+}
+
+/// Who runs the lab, and since when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    pub lab: String,
+    pub runner: u32,
+    pub runner_start_time: u64,
+    /// After a reboot nothing of the journal stands any more.
+    pub boot_id: String,
+    pub began_unix_ms: u64,
+    pub run_directory: PathBuf,
+}
+
+/// A change that may still stand. `certain`: it was made, and its identity is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub id: u64,
+    pub change: Change,
+    pub certain: bool,
+}
+
+/// An opened journal, locked against every other runner.
+pub struct Journal {
+    pub lab: String,
+    directory: PathBuf,
+    file: File,
+    next: u64,
+    header: Option<Header>,
+    standing: Vec<Standing>,
+    _lock: File,
+}
+
+pub fn directory_of(lab: &str) -> PathBuf {
+    Path::new(DIRECTORY).join(lab)
+}
+
+/// The labs that stand, or are being built.
+pub fn labs() -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(DIRECTORY) else { return Vec::new() };
+    let mut labs: Vec<String> =
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    labs.sort();
+    labs
+}
+
+impl Journal {
+    /// Begins the journal of a new run. Refused while the lab stands.
+    pub fn begin(header: Header) -> Result<Journal> {
+        let lab = header.lab.clone();
+        let directory = directory_of(&lab);
+        std::fs::create_dir_all(&directory)
+            .attempt(Exit::Host, || format!("making {}", directory.display()))?;
+        let mut journal = Journal::open(&lab)?;
+        if !journal.standing.is_empty() || journal.header.is_some() {
+            return Err(Error::host(
+                format!("starting the lab `{lab}`"),
+                "it still stands from an earlier run",
+            )
+            .remedy(format!("`c1m-lab down {lab}` takes it down")));
+        }
+        journal.append(&[Line::Header { header: header.clone() }])?;
+        journal.header = Some(header);
+        Ok(journal)
+    }
+
+    /// Opens the journal of a standing lab and takes its lock.
+    pub fn open(lab: &str) -> Result<Journal> {
+        let directory = directory_of(lab);
+        let what = || format!("opening the journal of the lab `{lab}` in {}", directory.display());
+        let open = |name: &str| {
+            OpenOptions::new()
+                .read(true)
+                .append(true)
+                .create(true)
+                .open(directory.join(name))
+                .attempt(Exit::Host, what)
+        };
+        let lock = open("lock")?;
+        if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let who = read_file(&directory.join("journal.jsonl")).0.map(|header| header.runner);
+            let who = who.map_or_else(|| "another c1m-lab".to_owned(), |pid| format!("process {pid}"));
+            return Err(Error::host(format!("taking the lab `{lab}`"), format!("{who} is running it"))
+                .remedy("wait for it, or stop it with Ctrl-C in its terminal"));
+        }
+        let mut file = open("journal.jsonl")?;
+        let mut text = String::new();
+        file.seek(io::SeekFrom::Start(0)).attempt(Exit::Broke, what)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).attempt(Exit::Broke, what)?;
+        text.push_str(&String::from_utf8_lossy(&bytes));
+        if !text.is_empty() && !text.ends_with('\n') {
+            // A torn last line, from a runner that died writing it: the next line begins afresh.
+            file.write_all(b"\n").attempt(Exit::Broke, what)?;
+        }
+        let (header, standing, next) = read_lines(&text);
+        Ok(Journal { lab: lab.to_owned(), directory, file, next, header, standing, _lock: lock })
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub fn header(&self) -> Option<&Header> {
+        self.header.as_ref()
+    }
+
+    /// What may still stand, the latest first.
+    pub fn standing(&self) -> Vec<Standing> {
+        self.standing.iter().rev().cloned().collect()
+    }
+
+    /// Writes and syncs what is about to be done.
+    pub fn intend(&mut self, changes: Vec<Change>) -> Result<Vec<u64>> {
+        let first = self.next;
+        let lines: Vec<Line> =
+            changes.into_iter().zip(first..).map(|(intent, id)| Line::Intent { id, intent }).collect();
+        self.next += lines.len() as u64;
+        self.append(&lines)?;
+        self.file.sync_data().attempt(Exit::Broke, || self.what())?;
+        for line in lines {
+            if let Line::Intent { id, intent } = line {
+                self.standing.push(Standing { id, change: intent, certain: false });
+            }
+        }
+        Ok((first..self.next).collect())
+    }
+
+    /// Writes the identities of what was done.
+    pub fn made(&mut self, made: Vec<(u64, Change)>) -> Result<()> {
+        let lines: Vec<Line> =
+            made.iter().map(|(id, made)| Line::Made { id: *id, made: made.clone() }).collect();
+        self.append(&lines)?;
+        for (id, change) in made {
+            if let Some(standing) = self.standing.iter_mut().find(|standing| standing.id == id) {
+                *standing = Standing { id, change, certain: true };
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes agents that were started. They end with their runner whatever happens, so this follows.
+    pub fn note_processes(&mut self, processes: Vec<Change>) -> Result<()> {
+        let mut lines = Vec::with_capacity(processes.len());
+        for change in processes {
+            lines.push(Line::Intent { id: self.next, intent: change.clone() });
+            self.standing.push(Standing { id: self.next, change, certain: true });
+            self.next += 1;
+        }
+        self.append(&lines)
+    }
+
+    pub fn undone(&mut self, ids: &[u64]) -> Result<()> {
+        let lines: Vec<Line> = ids.iter().map(|id| Line::Undone { id: *id, undone: true }).collect();
+        self.standing.retain(|standing| !ids.contains(&standing.id));
+        self.append(&lines)
+    }
+
+    /// Ends the journal when nothing stands any more.
+    pub fn end(self) -> Result<()> {
+        std::fs::remove_dir_all(&self.directory)
+            .attempt(Exit::Leftover, || format!("removing {}", self.directory.display()))?;
+        // The folder of all labs goes with the last one.
+        let _ = std::fs::remove_dir(DIRECTORY);
+        Ok(())
+    }
+
+    fn append(&mut self, lines: &[Line]) -> Result<()> {
+        let mut text = Vec::new();
+        for line in lines {
+            serde_json::to_writer(&mut text, line).attempt(Exit::Broke, || self.what())?;
+            text.push(b'\n');
+        }
+        let what = self.what();
+        self.file.write_all(&text).attempt(Exit::Broke, || what)
+    }
+
+    fn what(&self) -> String {
+        format!("writing the journal in {}", self.directory.display())
+    }
+}
+
+/// Looks at a journal without taking its lock: for `status`.
+pub fn look(lab: &str) -> (Option<Header>, Vec<Standing>) {
+    read_file(&directory_of(lab).join("journal.jsonl"))
+}
+
+fn read_file(path: &Path) -> (Option<Header>, Vec<Standing>) {
+    let text = std::fs::read(path).unwrap_or_default();
+    let (header, standing, _) = read_lines(&String::from_utf8_lossy(&text));
+    (header, standing)
+}
+
+/// Lines that cannot be read are passed over: a torn line's change was never made.
+fn read_lines(text: &str) -> (Option<Header>, Vec<Standing>, u64) {
+    let (mut header, mut standing, mut next) = (None, Vec::<Standing>::new(), 1);
+    for line in text.lines() {
+        match serde_json::from_str(line) {
+            Ok(Line::Header { header: read }) => header = Some(read),
+            Ok(Line::Intent { id, intent }) => {
+                next = next.max(id.saturating_add(1));
+                standing.push(Standing { id, change: intent, certain: false });
+            }
+            Ok(Line::Made { id, made }) => {
+                if let Some(found) = standing.iter_mut().find(|standing| standing.id == id) {
+                    *found = Standing { id, change: made, certain: true };
+                }
+            }
+            Ok(Line::Undone { id, .. }) => standing.retain(|standing| standing.id != id),
+            Err(_) => {}
+        }
+    }
+    (header, standing, next)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn namespace(name: &str, inode: Option<u64>) -> Change {
+        Change::Namespace { name: name.to_owned(), inode }
+    }
+
+    fn text(lines: &[Line]) -> String {
+        lines.iter().map(|line| serde_json::to_string(line).expect("line") + "\n").collect()
+    }
+
+    #[test]
+    fn what_was_made_and_not_undone_stands() {
+        let lines = [
+            Line::Intent { id: 1, intent: namespace("a", None) },
+            Line::Made { id: 1, made: namespace("a", Some(7)) },
+            Line::Intent { id: 2, intent: namespace("b", None) },
+            Line::Intent { id: 3, intent: namespace("c", None) },
+            Line::Undone { id: 2, undone: true },
+        ];
+        let (_, standing, next) = read_lines(&text(&lines));
+        let a = Standing { id: 1, change: namespace("a", Some(7)), certain: true };
+        let c = Standing { id: 3, change: namespace("c", None), certain: false };
+        assert_eq!(standing, [a, c]);
+        assert_eq!(next, 4);
+    }
+
+    #[test]
+    fn a_torn_last_line_is_passed_over() {
+        let whole = text(&[Line::Intent { id: 1, intent: namespace("a", None) }]);
+        let torn = format!("{whole}{}", &whole[..whole.len() / 2]);
+        assert_eq!(read_lines(&torn).1.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in ".*") {
+            read_lines(&text);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Cgroups of our own, below the one we run in, for limits of memory.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::host::Version;
+
+/// Makes the cgroup and returns its inode.
+pub fn create(path: &Path) -> io::Result<u64> {
+    std::fs::create_dir(path)?;
+    Ok(path.metadata()?.ino())
+}
+
+pub fn limit_memory(path: &Path, version: Version, bytes: u64) -> io::Result<()> {
+    let file = if version == Version::V1 { "memory.limit_in_bytes" } else { "memory.max" };
+    std::fs::write(path.join(file), bytes.to_string())
+}
+
+/// The file that a process writes itself into to join.
+pub fn entrance(path: &Path) -> PathBuf {
+    path.join("cgroup.procs")
+}
+
+/// Removes a cgroup that is still the one that was made. Its processes have ended by now.
+pub fn remove(path: &Path, inode: Option<u64>) -> io::Result<()> {
+    let now = match path.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?.ino(),
+    };
+    if inode.is_some_and(|inode| inode != now) {
+        return Ok(());
+    }
+    std::fs::remove_dir(path)
+}

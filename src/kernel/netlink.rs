@@ -1,0 +1,196 @@
+//! Links, addresses and routes, in batches: many requests in one message, one answer each.
+
+use std::fmt;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::RawFd;
+
+use futures::StreamExt;
+use netlink_proto::sys::SocketAddr;
+use netlink_proto::{Connection, ConnectionHandle};
+use rtnetlink::packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute};
+use rtnetlink::packet_route::route::{RouteScope, RouteType};
+use rtnetlink::{AddressMessageBuilder, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
+
+/// Answers wait in the socket's receive buffer: with the default size, it holds those of a batch like this.
+const BATCH: usize = 100;
+
+pub const LOOPBACK: u32 = 1;
+
+/// The routing table of a namespace's own addresses.
+const LOCAL_TABLE: u32 = 255;
+
+/// One end of a veth pair, made straight inside its namespace under an index we choose.
+#[derive(Clone, Debug)]
+pub struct End {
+    pub namespace: RawFd,
+    pub name: String,
+    pub index: u32,
+}
+
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Both ends are made at once, without ever being in the caller's namespace. The first is brought up;
+    /// the kernel cannot bring up the other before they are tied.
+    Veth(End, End),
+    Up {
+        index: u32,
+    },
+    Address {
+        index: u32,
+        address: Ipv4Addr,
+    },
+    /// A whole range that counts as this node's own, without an address for each.
+    OwnRange {
+        first: Ipv4Addr,
+        prefix: u8,
+    },
+    Route {
+        to: Ipv4Addr,
+        prefix: u8,
+        via: Option<Ipv4Addr>,
+        index: u32,
+        source: Option<Ipv4Addr>,
+    },
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Request::Veth(one, other) => write!(f, "making the veth pair {} and {}", one.name, other.name),
+            Request::Up { index } => write!(f, "bringing up link {index}"),
+            Request::Address { index, address } => write!(f, "adding {address} to link {index}"),
+            Request::OwnRange { first, prefix } => write!(f, "taking {first}/{prefix} as own addresses"),
+            Request::Route { to, prefix, .. } => write!(f, "adding a route to {to}/{prefix}"),
+        }
+    }
+}
+
+/// A netlink socket, bound for ever to the namespace it was opened in.
+pub struct Netlink {
+    handle: ConnectionHandle<RouteNetlinkMessage>,
+    /// Requests sent so far: their sequence numbers count from 1.
+    sent: u32,
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// An opened socket, before it is served.
+pub struct Opened {
+    connection: Connection<RouteNetlinkMessage>,
+    handle: ConnectionHandle<RouteNetlinkMessage>,
+}
+
+impl Opened {
+    /// Opens a socket in this thread's namespace; it is served by the runtime of `runtime`.
+    pub fn here(runtime: &tokio::runtime::Handle) -> io::Result<Opened> {
+        let _inside = runtime.enter();
+        let (connection, handle, _unasked) =
+            netlink_proto::new_connection(netlink_proto::sys::protocols::NETLINK_ROUTE)?;
+        Ok(Opened { connection, handle })
+    }
+
+    pub fn serve(self) -> Netlink {
+        Netlink { handle: self.handle, sent: 0, task: tokio::spawn(self.connection) }
+    }
+}
+
+impl Drop for Netlink {
+    fn drop(&mut self) {
+        // The socket would keep its namespace alive.
+        self.task.abort();
+    }
+}
+
+impl Netlink {
+    /// Sends all requests; the first that fails is named.
+    pub async fn send(&mut self, requests: &[Request]) -> Result<(), (String, io::Error)> {
+        for batch in requests.chunks(BATCH) {
+            let messages: Vec<_> = batch.iter().map(message).collect();
+            let first = self.sent + 1;
+            self.sent += batch.len() as u32;
+            let mut answers = self
+                .handle
+                .request_batch(messages, SocketAddr::new(0, 0))
+                .map_err(|error| (batch[0].to_string(), io::Error::other(error)))?;
+            let mut failed = None;
+            while let Some(answer) = answers.next().await {
+                if let NetlinkPayload::Error(error) = answer.payload {
+                    let index = answer.header.sequence_number.wrapping_sub(first) as usize;
+                    let what =
+                        batch.get(index).map_or_else(|| "a netlink request".to_owned(), Request::to_string);
+                    failed.get_or_insert((what, error.to_io()));
+                }
+            }
+            if let Some(failed) = failed {
+                return Err(failed);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn message(request: &Request) -> NetlinkMessage<RouteNetlinkMessage> {
+    let inner = match request {
+        Request::Veth(one, other) => RouteNetlinkMessage::NewLink(veth(one, other)),
+        Request::Up { index } => {
+            RouteNetlinkMessage::SetLink(LinkMessageBuilder::<LinkUnspec>::new().index(*index).up().build())
+        }
+        Request::Address { index, address } => RouteNetlinkMessage::NewAddress(
+            AddressMessageBuilder::<Ipv4Addr>::new().index(*index).address(*address, 32).build(),
+        ),
+        Request::OwnRange { first, prefix } => {
+            let mut route = RouteMessageBuilder::<Ipv4Addr>::new()
+                .destination_prefix(*first, *prefix)
+                .output_interface(LOOPBACK)
+                .kind(RouteType::Local)
+                .scope(RouteScope::Host)
+                .table_id(LOCAL_TABLE);
+            route = route.pref_source(*first);
+            RouteNetlinkMessage::NewRoute(route.build())
+        }
+        Request::Route { to, prefix, via, index, source } => {
+            let mut route = RouteMessageBuilder::<Ipv4Addr>::new()
+                .destination_prefix(*to, *prefix)
+                .output_interface(*index);
+            route = match via {
+                // The gateway is on the other end of the pair, whatever its address.
+                Some(via) => route.gateway(*via).onlink(),
+                None => route.scope(RouteScope::Link),
+            };
+            if let Some(source) = source {
+                route = route.pref_source(*source);
+            }
+            RouteNetlinkMessage::NewRoute(route.build())
+        }
+    };
+    let mut message = NetlinkMessage::from(inner);
+    message.header.flags = NLM_F_REQUEST | NLM_F_ACK;
+    if !matches!(request, Request::Up { .. }) {
+        message.header.flags |= NLM_F_CREATE | NLM_F_EXCL;
+    }
+    message
+}
+
+fn veth(one: &End, other: &End) -> rtnetlink::packet_route::link::LinkMessage {
+    // One queue each: the default is one for every CPU, and nothing here would use them.
+    let queues = [LinkAttribute::NumTxQueues(1), LinkAttribute::NumRxQueues(1)];
+    let peer = LinkMessageBuilder::<LinkUnspec>::new()
+        .name(other.name.clone())
+        .index(other.index)
+        .setns_by_fd(other.namespace)
+        .append_extra_attribute(queues[0].clone())
+        .append_extra_attribute(queues[1].clone())
+        .build();
+    LinkMessageBuilder::<LinkVeth>::new(&one.name, &other.name)
+        .index(one.index)
+        .up()
+        .setns_by_fd(one.namespace)
+        .append_extra_attribute(queues[0].clone())
+        .append_extra_attribute(queues[1].clone())
+        .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
+        .build()
+}

@@ -82,10 +82,8 @@ pub fn read_from(root: &Path) -> Host {
     let tree = Tree::at(root);
     let mut known = Known::default();
     let kernel = kernel_release(&tree);
-    let mounts = known.or_default(
-        "mounts",
-        tree.text("/proc/self/mountinfo").map(|text| mounts::parse(&text)),
-    );
+    let mounts =
+        known.or_default("mounts", tree.text("/proc/self/mountinfo").map(|text| mounts::parse(&text)));
     let memory = known.or_default("memory", memory(&tree));
     let (settings, missing) = settings::read(&tree);
     known.unread.extend(missing);
@@ -142,25 +140,18 @@ impl Host {
 
     /// What is known of a feature; one that was never looked for is unknown.
     pub fn feature(&self, name: &str) -> Presence {
-        self.features
-            .get(name)
-            .map_or(Presence::Unknown, |feature| feature.presence)
+        self.features.get(name).map_or(Presence::Unknown, |feature| feature.presence)
     }
 
     /// The host's own route or address that a lab's subnet would take away from it.
     pub fn collision(&self, subnet: Prefix) -> Option<Prefix> {
-        self.routes
-            .iter()
-            .copied()
-            .find(|route| routes::overlap(*route, subnet))
+        self.routes.iter().copied().find(|route| routes::overlap(*route, subnet))
     }
 
     /// What the lab can have: the machine's available memory, or what a cgroup leaves of its limit.
     pub fn memory_to_use(&self) -> u64 {
         let below_limit = |limit: u64| limit.saturating_sub(self.cgroup.memory_used.unwrap_or(0));
-        self.memory
-            .available
-            .min(self.cgroup.memory_limit.map_or(u64::MAX, below_limit))
+        self.memory.available.min(self.cgroup.memory_limit.map_or(u64::MAX, below_limit))
     }
 }
 
@@ -185,8 +176,7 @@ impl Known {
 
 fn kernel_release(tree: &Tree) -> String {
     let told_by_call = |_| rustix::system::uname().release().to_string_lossy().into_owned();
-    tree.text("/proc/sys/kernel/osrelease")
-        .map_or_else(told_by_call, |text| text.trim().to_string())
+    tree.text("/proc/sys/kernel/osrelease").map_or_else(told_by_call, |text| text.trim().to_string())
 }
 
 fn machine_cpus() -> io::Result<u32> {
@@ -195,10 +185,7 @@ fn machine_cpus() -> io::Result<u32> {
 
 fn nofile() -> Nofile {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    Nofile {
-        soft: limit.current.unwrap_or(u64::MAX),
-        hard: limit.maximum.unwrap_or(u64::MAX),
-    }
+    Nofile { soft: limit.current.unwrap_or(u64::MAX), hard: limit.maximum.unwrap_or(u64::MAX) }
 }
 
 fn capabilities(tree: &Tree) -> io::Result<Capabilities> {
@@ -216,9 +203,6 @@ fn memory(tree: &Tree) -> io::Result<Memory> {
     let info = parse_meminfo(&tree.text("/proc/meminfo")?);
     match info.total {
         0 => Err(io::Error::other("no MemTotal in /proc/meminfo")),
-        total => Ok(Memory {
-            total,
-            available: info.available,
-        }),
+        total => Ok(Memory { total, available: info.available }),
     }
 }

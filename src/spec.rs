@@ -249,48 +249,26 @@ pub struct ExpectSpec {
 
 impl Default for ServerSpec {
     fn default() -> Self {
-        let ports = Ports(vec![PortRange {
-            first: 9900,
-            last: 9999,
-        }]);
-        ServerSpec {
-            ports,
-            reactors: Reactors::Auto,
-            backlog: None,
-        }
+        let ports = Ports(vec![PortRange { first: 9900, last: 9999 }]);
+        ServerSpec { ports, reactors: Reactors::Auto, backlog: None }
     }
 }
 
 impl Default for ClientsSpec {
     fn default() -> Self {
-        ClientsSpec {
-            count: 1,
-            addresses: 16,
-            ports: PortRange {
-                first: 1024,
-                last: 65535,
-            },
-        }
+        ClientsSpec { count: 1, addresses: 16, ports: PortRange { first: 1024, last: 65535 } }
     }
 }
 
 impl Default for RampSpec {
     fn default() -> Self {
-        RampSpec {
-            rate: Rate::Max,
-            window: 256,
-            timeout: Period(Duration::from_secs(10)),
-        }
+        RampSpec { rate: Rate::Max, window: 256, timeout: Period(Duration::from_secs(10)) }
     }
 }
 
 impl Default for TrafficSpec {
     fn default() -> Self {
-        TrafficSpec {
-            kind: TrafficKind::Idle,
-            every: Period(Duration::from_secs(10)),
-            size: Bytes(64),
-        }
+        TrafficSpec { kind: TrafficKind::Idle, every: Period(Duration::from_secs(10)), size: Bytes(64) }
     }
 }
 
@@ -307,10 +285,7 @@ impl std::str::FromStr for Reactors {
             (_, Ok(count)) if count > 0 => Ok(Reactors::Count(count)),
             _ => {
                 let why = format!("{} is not a number of reactors", crate::units::quoted(text));
-                Err(BadUnit {
-                    why,
-                    remedy: "write `auto`, or a number from 1".into(),
-                })
+                Err(BadUnit { why, remedy: "write `auto`, or a number from 1".into() })
             }
         }
     }

@@ -93,18 +93,13 @@ impl Capabilities {
     }
 
     pub fn from_bits(bits: u64) -> Capabilities {
-        Capability::ALL
-            .into_iter()
-            .filter(|capability| bits & capability.bit() != 0)
-            .collect()
+        Capability::ALL.into_iter().filter(|capability| bits & capability.bit() != 0).collect()
     }
 
     /// From the `CapEff` line of a `/proc/<pid>/status`.
     pub fn from_status(status: &str) -> Option<Capabilities> {
         let bits = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-        u64::from_str_radix(bits.trim(), 16)
-            .ok()
-            .map(Capabilities::from_bits)
+        u64::from_str_radix(bits.trim(), 16).ok().map(Capabilities::from_bits)
     }
 
     pub fn has(&self, capability: Capability) -> bool {

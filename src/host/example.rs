@@ -16,18 +16,12 @@ impl Host {
             machine_cpus: 16,
             uid: 0,
             capabilities: Capabilities::all(),
-            nofile: Nofile {
-                soft: 1024,
-                hard: 1_048_576,
-            },
+            nofile: Nofile { soft: 1024, hard: 1_048_576 },
             settings: settings(),
             settings_fixed: BTreeSet::new(),
             settings_writable: true,
             files_open: 2_000,
-            memory: Memory {
-                total: 64 * GIB,
-                available: 60 * GIB,
-            },
+            memory: Memory { total: 64 * GIB, available: 60 * GIB },
             cgroup: Cgroup {
                 version: Version::V2,
                 memory_path: Some(group.join("session-1.scope")),
@@ -45,9 +39,7 @@ impl Host {
 
 fn features() -> BTreeMap<String, Feature> {
     let present = || Feature::new(Presence::Present, "an example");
-    features::names()
-        .map(|name| (name.to_string(), present()))
-        .collect()
+    features::names().map(|name| (name.to_string(), present())).collect()
 }
 
 /// What a distribution's kernel chooses by itself on such a machine.
@@ -69,8 +61,5 @@ fn settings() -> BTreeMap<String, String> {
         ("net.netfilter.nf_conntrack_max", "262144"),
         ("user.max_net_namespaces", "257000"),
     ];
-    settings
-        .into_iter()
-        .map(|(key, value)| (key.to_string(), value.to_string()))
-        .collect()
+    settings.into_iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }

@@ -30,10 +30,7 @@ pub struct Feature {
 
 impl Feature {
     pub fn new(presence: Presence, known_by: impl Into<String>) -> Feature {
-        Feature {
-            presence,
-            known_by: known_by.into(),
-        }
+        Feature { presence, known_by: known_by.into() }
     }
 }
 
@@ -54,13 +51,7 @@ const fn sought(
     files: &'static [&'static str],
     [module, option, symbol]: [&'static str; 3],
 ) -> Sought {
-    Sought {
-        name,
-        files,
-        module,
-        option,
-        symbol,
-    }
+    Sought { name, files, module, option, symbol }
 }
 
 #[rustfmt::skip]
@@ -81,20 +72,15 @@ const SOUGHT: [Sought; 12] = [
 
 pub fn read(tree: &Tree, kernel: &str) -> BTreeMap<String, Feature> {
     let evidence = Evidence::gather(tree, kernel);
-    let mut features: BTreeMap<String, Feature> = SOUGHT
-        .iter()
-        .map(|sought| (sought.name.to_string(), evidence.on(sought)))
-        .collect();
+    let mut features: BTreeMap<String, Feature> =
+        SOUGHT.iter().map(|sought| (sought.name.to_string(), evidence.on(sought))).collect();
     features.insert("network_namespaces".to_string(), network_namespaces(tree));
     features
 }
 
 /// The names of all features that are looked for.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    SOUGHT
-        .iter()
-        .map(|sought| sought.name)
-        .chain(["network_namespaces"])
+    SOUGHT.iter().map(|sought| sought.name).chain(["network_namespaces"])
 }
 
 /// A kernel with namespaces lists those of every process.

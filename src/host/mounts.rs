@@ -14,9 +14,7 @@ pub struct Mount {
 
 impl Mount {
     pub fn read_only(&self) -> bool {
-        self.options
-            .iter()
-            .any(|options| options.split(',').any(|option| option == "ro"))
+        self.options.iter().any(|options| options.split(',').any(|option| option == "ro"))
     }
 
     /// Whether the file system itself has the option: for cgroup v1, the controllers.
@@ -54,9 +52,6 @@ pub fn holding<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
 
 /// Spaces, tabs, newlines and backslashes are written as `\040` and the like.
 fn unescape(field: &str) -> String {
-    let spaced = field
-        .replace("\\040", " ")
-        .replace("\\011", "\t")
-        .replace("\\012", "\n");
+    let spaced = field.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n");
     spaced.replace("\\134", "\\")
 }

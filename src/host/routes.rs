@@ -14,10 +14,7 @@ const FIB_TRIE: &str = "/proc/net/fib_trie";
 /// `route` has the main table; `fib_trie` has every table, and the host's own addresses too.
 pub fn read(tree: &Tree, unread: &mut BTreeMap<String, String>) -> Vec<Prefix> {
     let mut prefixes = BTreeSet::new();
-    for (file, parse) in [
-        (ROUTE, parse_route as fn(&str) -> Vec<Prefix>),
-        (FIB_TRIE, parse_fib_trie),
-    ] {
+    for (file, parse) in [(ROUTE, parse_route as fn(&str) -> Vec<Prefix>), (FIB_TRIE, parse_fib_trie)] {
         match tree.text(file) {
             Ok(text) => prefixes.extend(parse(&text)),
             Err(why) => drop(unread.insert(format!("routes of {file}"), why.to_string())),
@@ -28,11 +25,7 @@ pub fn read(tree: &Tree, unread: &mut BTreeMap<String, String>) -> Vec<Prefix> {
 
 pub fn parse_route(text: &str) -> Vec<Prefix> {
     let worth_keeping = |prefix: &Prefix| !is_default(*prefix) && !prefix.0.is_loopback();
-    text.lines()
-        .skip(1)
-        .filter_map(route)
-        .filter(worth_keeping)
-        .collect()
+    text.lines().skip(1).filter_map(route).filter(worth_keeping).collect()
 }
 
 /// `eth0 000200C0 00000000 0001 0 0 0 00FFFFFF ...`: device, destination, ..., and eighth the mask.
@@ -45,9 +38,7 @@ fn route(line: &str) -> Option<Prefix> {
 
 /// The kernel prints the four bytes of an address as one number of this machine's byte order.
 fn address(hexadecimal: &str) -> Option<Ipv4Addr> {
-    u32::from_str_radix(hexadecimal, 16)
-        .ok()
-        .map(|number| Ipv4Addr::from(number.to_ne_bytes()))
+    u32::from_str_radix(hexadecimal, 16).ok().map(|number| Ipv4Addr::from(number.to_ne_bytes()))
 }
 
 /// Under a leaf such as `|-- 192.0.2.0` stand its prefixes, such as `/24 link UNICAST`.
@@ -83,9 +74,7 @@ fn network(address: Ipv4Addr, length: u8) -> Ipv4Addr {
 }
 
 fn mask(length: u8) -> u32 {
-    u32::MAX
-        .checked_shl(32_u32.saturating_sub(length.into()))
-        .unwrap_or(0)
+    u32::MAX.checked_shl(32_u32.saturating_sub(length.into())).unwrap_or(0)
 }
 
 /// Whether one of the two lies in the other.

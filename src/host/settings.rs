@@ -45,11 +45,7 @@ pub fn read(tree: &Tree) -> (BTreeMap<String, String>, BTreeMap<String, String>)
 /// The settings that this process may not write. The kernel is asked for each: some belong to another
 /// namespace, and some want a capability of their own.
 pub fn fixed(tree: &Tree, mounts: &[Mount], settings: &BTreeMap<String, String>) -> BTreeSet<String> {
-    settings
-        .keys()
-        .filter(|key| !may_set(tree, mounts, key))
-        .cloned()
-        .collect()
+    settings.keys().filter(|key| !may_set(tree, mounts, key)).cloned().collect()
 }
 
 pub fn writable(tree: &Tree, mounts: &[Mount]) -> bool {

@@ -14,11 +14,7 @@ pub struct FakeMachine {
 impl FakeMachine {
     pub fn new() -> FakeMachine {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "c1m-host-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name = format!("c1m-host-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let root = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&root).unwrap();
         FakeMachine { root }
@@ -91,16 +87,8 @@ fn this_machine_has_sane_facts() {
     assert!(host.number("fs.nr_open").unwrap() > 0);
     assert!(host.triple("net.ipv4.tcp_rmem").unwrap().is_sorted());
     assert_eq!(host.cgroup.can_limit.is_ok(), host.cgroup.limit_below.is_some());
-    assert!(
-        host.cgroup
-            .memory_limit
-            .is_none_or(|limit| limit < host.memory.total)
-    );
-    assert!(
-        host.routes
-            .iter()
-            .all(|route| !route.0.is_loopback() && route.1 > 1)
-    );
+    assert!(host.cgroup.memory_limit.is_none_or(|limit| limit < host.memory.total));
+    assert!(host.routes.iter().all(|route| !route.0.is_loopback() && route.1 > 1));
     assert!(host.memory_to_use() <= host.memory.available);
     let text = serde_json::to_string(&host).unwrap();
     assert_eq!(serde_json::from_str::<Host>(&text).unwrap(), host);
@@ -111,25 +99,11 @@ fn a_machine_without_any_file_is_read_and_says_why_it_is_empty() {
     let host = FakeMachine::new().read();
     assert_eq!((host.files_open, host.memory), (0, Memory::default()));
     assert!(!host.settings_writable && host.settings.is_empty());
-    assert!(
-        host.unread["memory"].starts_with("/proc/meminfo: "),
-        "{:?}",
-        host.unread
-    );
-    for fact in [
-        "capabilities",
-        "files_open",
-        "mounts",
-        "fs.nr_open",
-        "routes of /proc/net/route",
-    ] {
+    assert!(host.unread["memory"].starts_with("/proc/meminfo: "), "{:?}", host.unread);
+    for fact in ["capabilities", "files_open", "mounts", "fs.nr_open", "routes of /proc/net/route"] {
         assert!(host.unread.contains_key(fact), "{fact}");
     }
-    assert!(
-        host.features
-            .values()
-            .all(|feature| feature.presence == Presence::Unknown)
-    );
+    assert!(host.features.values().all(|feature| feature.presence == Presence::Unknown));
 }
 
 #[test]
@@ -143,10 +117,7 @@ fn settings_are_numbers_in_one_line() {
     assert_eq!(host.files_open, 398);
     assert_eq!(host.settings["net.ipv4.tcp_mem"], "287901 383868 575802");
     assert_eq!(host.triple("net.ipv4.tcp_mem"), Some([287_901, 383_868, 575_802]));
-    assert_eq!(
-        (host.number("net.ipv4.tcp_mem"), host.pair("net.ipv4.tcp_mem")),
-        (None, None)
-    );
+    assert_eq!((host.number("net.ipv4.tcp_mem"), host.pair("net.ipv4.tcp_mem")), (None, None));
     assert_eq!(host.number("net.netfilter.nf_conntrack_max"), None);
     assert!(host.unread.contains_key("net.netfilter.nf_conntrack_max"));
     assert!(host.settings_writable && host.can_set("net.ipv4.tcp_mem") && !host.can_set("fs.file-max"));
@@ -186,22 +157,10 @@ fn capabilities_have_the_names_of_the_manual_page() {
     let capabilities = Capabilities::from_status(STATUS).unwrap();
     assert!(!capabilities.has(Capability::SysResource));
     assert_eq!(capabilities, Capabilities::all().without(Capability::SysResource));
-    let bits: Vec<_> = Capabilities::from_bits(1 << 12 | 1 << 21 | 1 << 40 | 1 << 63)
-        .iter()
-        .collect();
-    assert_eq!(
-        bits,
-        [
-            Capability::NetAdmin,
-            Capability::SysAdmin,
-            Capability::CheckpointRestore
-        ]
-    );
+    let bits: Vec<_> = Capabilities::from_bits(1 << 12 | 1 << 21 | 1 << 40 | 1 << 63).iter().collect();
+    assert_eq!(bits, [Capability::NetAdmin, Capability::SysAdmin, Capability::CheckpointRestore]);
     assert_eq!(Capability::NetBindService.to_string(), "CAP_NET_BIND_SERVICE");
-    assert_eq!(
-        serde_json::to_string(&bits[..2]).unwrap(),
-        r#"["NET_ADMIN","SYS_ADMIN"]"#
-    );
+    assert_eq!(serde_json::to_string(&bits[..2]).unwrap(), r#"["NET_ADMIN","SYS_ADMIN"]"#);
     for (number, capability) in Capability::ALL.into_iter().enumerate() {
         assert_eq!(capability as usize, number);
     }
@@ -216,20 +175,14 @@ fn routes_leave_out_loopback_and_defaults() {
     let host = FakeMachine::new().with("/proc/net/fib_trie", FIB_TRIE).read();
     assert_eq!(host.routes, [net(10, 64, 0, 0, 12), net(192, 0, 2, 0, 24)]);
     assert_eq!(host.collision(net(10, 0, 0, 0, 8)), Some(net(10, 64, 0, 0, 12)));
-    assert_eq!(
-        host.collision(net(192, 0, 2, 128, 30)),
-        Some(net(192, 0, 2, 0, 24))
-    );
+    assert_eq!(host.collision(net(192, 0, 2, 128, 30)), Some(net(192, 0, 2, 0, 24)));
     assert_eq!(host.collision(net(10, 80, 0, 0, 12)), None);
 }
 
 #[test]
 fn the_example_is_a_whole_machine() {
     let host = Host::example();
-    assert_eq!(
-        host.settings.keys().collect::<Vec<_>>(),
-        KEYS.iter().collect::<Vec<_>>()
-    );
+    assert_eq!(host.settings.keys().collect::<Vec<_>>(), KEYS.iter().collect::<Vec<_>>());
     assert!(host.has(Capability::SysResource) && host.can_set("fs.nr_open"));
     assert_eq!(host.nofile.hard, 1_048_576);
     assert_eq!(host.memory.total, 64 << 30);

@@ -11,9 +11,7 @@ pub struct Tree {
 
 impl Tree {
     pub fn at(root: &Path) -> Tree {
-        Tree {
-            root: root.to_path_buf(),
-        }
+        Tree { root: root.to_path_buf() }
     }
 
     /// Where a path of the machine, such as `/proc/meminfo`, is found.

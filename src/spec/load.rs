@@ -44,10 +44,7 @@ pub fn parse(file_name: &str, text: &str, overrides: &[Override]) -> Result<Lab>
         given.apply(&mut root, &mut source)?;
     }
     source.mark(&root);
-    let stem = Path::new(file_name)
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy();
+    let stem = Path::new(file_name).file_stem().unwrap_or_default().to_string_lossy();
     let named_by_file = name_after_file(&mut root, &stem);
     let spec = read::spec(&root).map_err(|problem| source.problem(problem))?;
     if named_by_file && !is_name(&spec.name) {
@@ -61,10 +58,9 @@ fn read_bytes(path: &Path, name: &str) -> Result<Vec<u8>> {
     let wrong = |why: String, remedy: &str| Error::input(format!("reading {name}"), why).remedy(remedy);
     let cannot = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => wrong("there is no such file".into(), SMALLEST_FILE),
-        std::io::ErrorKind::PermissionDenied => wrong(
-            "it may not be read by this user".into(),
-            "change its permissions, or read another file",
-        ),
+        std::io::ErrorKind::PermissionDenied => {
+            wrong("it may not be read by this user".into(), "change its permissions, or read another file")
+        }
         _ => wrong(error.to_string(), "check the path of the lab file"),
     };
     let file = File::open(path).map_err(cannot)?;
@@ -77,9 +73,7 @@ fn read_bytes(path: &Path, name: &str) -> Result<Vec<u8>> {
     }
     // A pipe or a device has no size to check beforehand.
     let mut bytes = Vec::new();
-    file.take(LARGEST_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(cannot)?;
+    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(cannot)?;
     match bytes.len() as u64 > LARGEST_FILE {
         true => Err(too_large(name)),
         false => Ok(bytes),
@@ -95,43 +89,22 @@ fn not_utf8(name: &str, error: &std::string::FromUtf8Error) -> Error {
     // Everything before the first wrong byte is valid, so its offset is the same in the repaired text.
     let start = error.utf8_error().valid_up_to();
     let text = String::from_utf8_lossy(error.as_bytes());
-    let place = Place {
-        text: 0,
-        start,
-        end: start + '�'.len_utf8(),
-    };
+    let place = Place { text: 0, start, end: start + '�'.len_utf8() };
     let remedy = "save the file as UTF-8 text".to_owned();
-    Source::new(name, &text).problem(Problem {
-        place,
-        why: "it is not UTF-8 text".into(),
-        remedy,
-    })
+    Source::new(name, &text).problem(Problem { place, why: "it is not UTF-8 text".into(), remedy })
 }
 
 /// The file's tree, which must be a map.
 fn root(text: &str) -> Result<Node, Problem> {
-    let start = Place {
-        text: 0,
-        start: 0,
-        end: 0,
-    };
+    let start = Place { text: 0, start: 0, end: 0 };
     match yaml::read(text, 0, 0)? {
         Some(node) if matches!(node.value, Value::Map(_)) => Ok(node),
-        Some(Node {
-            value: Value::Null, ..
-        })
-        | None => Err(Problem {
-            place: start,
-            why: "it is empty".into(),
-            remedy: SMALLEST_FILE.into(),
-        }),
+        Some(Node { value: Value::Null, .. }) | None => {
+            Err(Problem { place: start, why: "it is empty".into(), remedy: SMALLEST_FILE.into() })
+        }
         Some(node) => {
             let why = "a lab file is made of lines such as `connections: 10K`, but this is something else";
-            Err(Problem {
-                place: node.place,
-                why: why.into(),
-                remedy: "write `key: value`".into(),
-            })
+            Err(Problem { place: node.place, why: why.into(), remedy: "write `key: value`".into() })
         }
     }
 }
@@ -143,43 +116,19 @@ fn name_after_file(root: &mut Node, stem: &str) -> bool {
     }
     let place = root.place;
     if let Value::Map(entries) = &mut root.value {
-        let value = Node {
-            place,
-            value: Value::Text {
-                text: stem.to_owned(),
-                plain: false,
-            },
-        };
-        entries.push(Entry {
-            key: "name".into(),
-            key_place: place,
-            value,
-        });
+        let value = Node { place, value: Value::Text { text: stem.to_owned(), plain: false } };
+        entries.push(Entry { key: "name".into(), key_place: place, value });
     }
     true
 }
 
 fn unnamed(source: &Source, stem: &str) -> Error {
-    let why = format!(
-        "the lab has no name, and that of its file, {}, cannot serve",
-        quoted(stem)
-    );
-    source
-        .error("name", why)
-        .remedy("add a line such as `name: my-lab`")
+    let why = format!("the lab has no name, and that of its file, {}, cannot serve", quoted(stem));
+    source.error("name", why).remedy("add a line such as `name: my-lab`")
 }
 
 fn show(source: &Source, invalid: Invalid) -> Error {
-    let Invalid {
-        path,
-        on_key,
-        why,
-        remedy,
-    } = invalid;
-    let error = if on_key {
-        source.key_error(&path, why)
-    } else {
-        source.error(&path, why)
-    };
+    let Invalid { path, on_key, why, remedy } = invalid;
+    let error = if on_key { source.key_error(&path, why) } else { source.error(&path, why) };
     error.remedy(remedy)
 }

@@ -11,10 +11,7 @@ use super::tree::{Entry, Node, Place, Problem, Value, below};
 use super::wrong::{Wrong, listed};
 
 pub(super) fn spec(root: &Node) -> Result<Spec, Problem> {
-    let reader = At {
-        node: root,
-        path: String::new(),
-    };
+    let reader = At { node: root, path: String::new() };
     Spec::deserialize(reader).map_err(|wrong| wrong.into_problem(root.place))
 }
 
@@ -64,16 +61,8 @@ impl<'de> Deserializer<'de> for At<'_> {
                 Some(number) => visitor.visit_u64(number),
                 None => visitor.visit_str(text),
             },
-            Value::List(items) => visitor.visit_seq(Items {
-                items,
-                next: 0,
-                path: &self.path,
-            }),
-            Value::Map(entries) => visitor.visit_map(Entries {
-                entries,
-                value: None,
-                path: &self.path,
-            }),
+            Value::List(items) => visitor.visit_seq(Items { items, next: 0, path: &self.path }),
+            Value::Map(entries) => visitor.visit_map(Entries { entries, value: None, path: &self.path }),
         }
     }
 
@@ -95,16 +84,8 @@ impl<'de> Deserializer<'de> for At<'_> {
     /// A section without keys, perhaps because all are commented out, is a section of defaults.
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match &self.node.value {
-            Value::Null => visitor.visit_map(Entries {
-                entries: &[],
-                value: None,
-                path: &self.path,
-            }),
-            Value::Map(entries) => visitor.visit_map(Entries {
-                entries,
-                value: None,
-                path: &self.path,
-            }),
+            Value::Null => visitor.visit_map(Entries { entries: &[], value: None, path: &self.path }),
+            Value::Map(entries) => visitor.visit_map(Entries { entries, value: None, path: &self.path }),
             _ => Err(self.not_a("a map of `name: value`")),
         }
     }
@@ -179,25 +160,16 @@ impl<'de> MapAccess<'de> for Entries<'_> {
         self.entries = rest;
         self.value = Some(entry);
         let key: StrDeserializer<'_, Wrong> = entry.key.as_str().into_deserializer();
-        seed.deserialize(key)
-            .map(Some)
-            .map_err(|wrong| wrong.at(entry.key_place, self.path))
+        seed.deserialize(key).map(Some).map_err(|wrong| wrong.at(entry.key_place, self.path))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Wrong> {
-        let entry = self
-            .value
-            .take()
-            .ok_or_else(|| Wrong::custom("a value without a key"))?;
+        let entry = self.value.take().ok_or_else(|| Wrong::custom("a value without a key"))?;
         read_below(&entry.value, below(self.path, &entry.key), seed)
     }
 }
 
 fn read_below<'de, S: DeserializeSeed<'de>>(node: &Node, path: String, seed: S) -> Result<S::Value, Wrong> {
     let place: Place = node.place;
-    seed.deserialize(At {
-        node,
-        path: path.clone(),
-    })
-    .map_err(|wrong| wrong.at(place, &path))
+    seed.deserialize(At { node, path: path.clone() }).map_err(|wrong| wrong.at(place, &path))
 }

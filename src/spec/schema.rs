@@ -9,10 +9,7 @@ use crate::units::text_form;
 /// The schema, made from the types. It is written out in full, because editors differ in following references.
 pub fn schema() -> Value {
     let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
-    settings
-        .into_generator()
-        .into_root_schema_for::<Spec>()
-        .to_value()
+    settings.into_generator().into_root_schema_for::<Spec>().to_value()
 }
 
 /// Kernel settings by their dotted names.

@@ -32,26 +32,15 @@ struct Mark {
 
 impl Source {
     pub(super) fn new(file: &str, text: &str) -> Self {
-        let root = Place {
-            text: 0,
-            start: 0,
-            end: 0,
-        };
-        let mut source = Source {
-            texts: Vec::new(),
-            marks: BTreeMap::new(),
-            root,
-        };
+        let root = Place { text: 0, start: 0, end: 0 };
+        let mut source = Source { texts: Vec::new(), marks: BTreeMap::new(), root };
         source.add_text(file, text);
         source
     }
 
     /// Adds the text of an argument, and gives its number.
     pub(super) fn add_text(&mut self, name: &str, text: &str) -> usize {
-        self.texts.push(NamedText {
-            name: printable(name),
-            text: text.to_owned(),
-        });
+        self.texts.push(NamedText { name: printable(name), text: text.to_owned() });
         self.texts.len() - 1
     }
 
@@ -80,10 +69,7 @@ impl Source {
 
     /// An error about the key itself.
     pub fn key_error(&self, path: &str, why: impl std::fmt::Display) -> Error {
-        let place = self
-            .marks
-            .get(path)
-            .map_or_else(|| self.place(path), |mark| mark.key);
+        let place = self.marks.get(path).map_or_else(|| self.place(path), |mark| mark.key);
         self.error_at(place, why)
     }
 
@@ -116,19 +102,11 @@ impl Source {
         let end = text.floor_char_boundary(place.end.max(start));
         let (number, line) = line_of(text, start);
         let before = text[line.start..start.min(line.end)].chars().count();
-        let width = text[start.min(line.end)..end.clamp(start.min(line.end), line.end)]
-            .trim_end()
-            .chars()
-            .count();
+        let width =
+            text[start.min(line.end)..end.clamp(start.min(line.end), line.end)].trim_end().chars().count();
         let shown: Vec<char> = printable(&text[line]).chars().collect();
         let (text, column, width) = window(&shown, before, width.max(1));
-        Excerpt {
-            file: name.clone(),
-            line: number,
-            column,
-            width,
-            text,
-        }
+        Excerpt { file: name.clone(), line: number, column, width, text }
     }
 }
 
@@ -144,9 +122,7 @@ fn line_of(text: &str, offset: usize) -> (usize, Range<usize>) {
             start = index + 1;
         }
     }
-    let end = text[start..]
-        .find(['\n', '\r'])
-        .map_or(text.len(), |length| start + length);
+    let end = text[start..].find(['\n', '\r']).map_or(text.len(), |length| start + length);
     (number, start..end)
 }
 
@@ -159,11 +135,7 @@ fn window(line: &[char], before: usize, width: usize) -> (String, usize, usize) 
         return (line.iter().collect(), before + 1, width);
     }
     let caret = width.min(WIDEST / 2);
-    let first = if before + caret < WIDEST {
-        0
-    } else {
-        before.min(line.len()).saturating_sub(WIDEST / 4)
-    };
+    let first = if before + caret < WIDEST { 0 } else { before.min(line.len()).saturating_sub(WIDEST / 4) };
     let last = line.len().min(first + WIDEST - 2);
     let mut text: String = line[first..last].iter().collect();
     if last < line.len() {
@@ -172,11 +144,7 @@ fn window(line: &[char], before: usize, width: usize) -> (String, usize, usize) 
     if first == 0 {
         return (text, before + 1, width.min(last.saturating_sub(before)).max(1));
     }
-    (
-        format!("…{text}"),
-        before - first + 2,
-        width.min(last.saturating_sub(before)).max(1),
-    )
+    (format!("…{text}"), before - first + 2, width.min(last.saturating_sub(before)).max(1))
 }
 
 /// The same number of characters, none of which moves a terminal's cursor; tabs become one space.

@@ -16,11 +16,7 @@ use crate::exit::Exit;
 fn error(text: &str) -> Error {
     let began = Instant::now();
     let error = parse("lab.yaml", text, &[]).expect_err(text);
-    assert!(
-        began.elapsed() < Duration::from_secs(1),
-        "{error} took {:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(1), "{error} took {:?}", began.elapsed());
     assert_eq!(error.exit, Exit::Input, "{error}");
     assert!(error.remedy.is_some(), "{error}");
     error

@@ -58,10 +58,9 @@ impl Node {
     /// The value below `key`, if this is a map that has it.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
         match &mut self.value {
-            Value::Map(entries) => entries
-                .iter_mut()
-                .find(|entry| entry.key == key)
-                .map(|entry| &mut entry.value),
+            Value::Map(entries) => {
+                entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.value)
+            }
             _ => None,
         }
     }
@@ -78,12 +77,7 @@ impl Node {
                 }
             }
             Value::Map(entries) => {
-                for Entry {
-                    key,
-                    key_place,
-                    value,
-                } in entries
-                {
+                for Entry { key, key_place, value } in entries {
                     let path = below(path, key);
                     value.walk(&path, visit);
                     visit(path, *key_place, value.place);
@@ -95,9 +89,5 @@ impl Node {
 
 /// `server` and `ports` make `server.ports`.
 pub(super) fn below(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }

@@ -41,12 +41,7 @@ pub(super) fn is_name(name: &str) -> bool {
 fn check(holds: bool, path: &str, why: impl FnOnce() -> String, remedy: &str) -> Checked {
     match holds {
         true => Ok(()),
-        false => Err(Invalid {
-            path: path.into(),
-            on_key: false,
-            why: why(),
-            remedy: remedy.into(),
-        }),
+        false => Err(Invalid { path: path.into(), on_key: false, why: why(), remedy: remedy.into() }),
     }
 }
 
@@ -76,12 +71,7 @@ fn at_least_one(spec: &Spec) -> Checked {
         ("limits.client.cpus", count(limits.client.cpus)),
     ];
     for (path, value) in given {
-        check(
-            value != Some(0),
-            path,
-            || format!("`{path}` is 0"),
-            "make it 1 or more",
-        )?;
+        check(value != Some(0), path, || format!("`{path}` is 0"), "make it 1 or more")?;
     }
     Ok(())
 }
@@ -94,12 +84,7 @@ fn times(spec: &Spec) -> Checked {
     ];
     for (path, value) in given {
         let why = || format!("`{path}` is no time at all");
-        check(
-            value != Some(Period(Duration::ZERO)),
-            path,
-            why,
-            "make it longer, for example 10s",
-        )?;
+        check(value != Some(Period(Duration::ZERO)), path, why, "make it longer, for example 10s")?;
     }
     Ok(())
 }
@@ -118,12 +103,7 @@ fn settings(section: &str, settings: &BTreeMap<String, String>, of_namespace: bo
     for (name, value) in settings {
         let path = format!("{section}.{name}");
         let wrong = |on_key: bool, why: String, remedy: &str| {
-            Err(Invalid {
-                path: path.clone(),
-                on_key,
-                why,
-                remedy: remedy.into(),
-            })
+            Err(Invalid { path: path.clone(), on_key, why, remedy: remedy.into() })
         };
         if !is_setting(name) {
             let why = format!("{} is no name of a kernel setting", quoted(name));
@@ -139,11 +119,7 @@ fn settings(section: &str, settings: &BTreeMap<String, String>, of_namespace: bo
         }
         if value.trim().is_empty() || value.chars().any(char::is_control) {
             let why = format!("{} is no value for a kernel setting", quoted(value));
-            return wrong(
-                false,
-                why,
-                "write it on one line, like 65536 or \"4096 87380 6291456\"",
-            );
+            return wrong(false, why, "write it on one line, like 65536 or \"4096 87380 6291456\"");
         }
     }
     Ok(())

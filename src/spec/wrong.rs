@@ -35,11 +35,7 @@ enum Why {
 
 impl Wrong {
     pub fn not_a(found: impl Into<String>, expected: impl Into<String>) -> Self {
-        Why::NotA {
-            found: found.into(),
-            expected: expected.into(),
-        }
-        .into()
+        Why::NotA { found: found.into(), expected: expected.into() }.into()
     }
 
     /// The innermost place is kept.
@@ -59,11 +55,7 @@ impl Wrong {
 impl Why {
     /// Why, and what to do.
     fn words(self, path: &str) -> (String, String) {
-        let subject = if path.is_empty() {
-            "the lab file".to_owned()
-        } else {
-            format!("`{path}`")
-        };
+        let subject = if path.is_empty() { "the lab file".to_owned() } else { format!("`{path}`") };
         match self {
             Why::Said(text) => match text.split_once("\nhelp: ") {
                 Some((why, remedy)) => (why.to_owned(), remedy.to_owned()),
@@ -74,36 +66,19 @@ impl Why {
             },
             Why::NotA { found, expected } => (format!("{subject} {found}"), format!("make it {expected}")),
             Why::UnknownKey { key, known } => {
-                let place = if path.is_empty() {
-                    "a lab file".to_owned()
-                } else {
-                    format!("`{path}`")
-                };
+                let place = if path.is_empty() { "a lab file".to_owned() } else { format!("`{path}`") };
                 let why = format!("there is no key {} in {place}", quoted(&key));
-                (
-                    why,
-                    suggest(
-                        &key,
-                        known,
-                        &format!("the keys here are {}", listed(known, "and")),
-                    ),
-                )
+                (why, suggest(&key, known, &format!("the keys here are {}", listed(known, "and"))))
             }
             Why::UnknownWord { word, known } => {
                 let why = format!("{subject} cannot be {}", quoted(&word));
-                (
-                    why,
-                    suggest(&word, known, &format!("it can be {}", listed(known, "or"))),
-                )
+                (why, suggest(&word, known, &format!("it can be {}", listed(known, "or"))))
             }
             Why::Missing("connections") => (
                 "the lab file does not say how many `connections` to hold".into(),
                 "add a line such as `connections: 10K`".into(),
             ),
-            Why::Missing(key) => (
-                format!("the key `{key}` is missing in {subject}"),
-                format!("add `{key}`"),
-            ),
+            Why::Missing(key) => (format!("the key `{key}` is missing in {subject}"), format!("add `{key}`")),
         }
     }
 }
@@ -140,19 +115,11 @@ impl Error for Wrong {
     }
 
     fn unknown_field(key: &str, known: &'static [&'static str]) -> Self {
-        Why::UnknownKey {
-            key: key.to_owned(),
-            known,
-        }
-        .into()
+        Why::UnknownKey { key: key.to_owned(), known }.into()
     }
 
     fn unknown_variant(word: &str, known: &'static [&'static str]) -> Self {
-        Why::UnknownWord {
-            word: word.to_owned(),
-            known,
-        }
-        .into()
+        Why::UnknownWord { word: word.to_owned(), known }.into()
     }
 
     fn missing_field(key: &'static str) -> Self {
@@ -170,10 +137,7 @@ pub(super) fn listed(words: &[&str], conjunction: &str) -> String {
 }
 
 fn suggest(word: &str, known: &[&str], all: &str) -> String {
-    nearest(word, known).map_or_else(
-        || all.to_owned(),
-        |near| format!("did you mean `{near}`? ({all})"),
-    )
+    nearest(word, known).map_or_else(|| all.to_owned(), |near| format!("did you mean `{near}`? ({all})"))
 }
 
 /// The known word that takes the fewest edits, if those are few for its length.

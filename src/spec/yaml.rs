@@ -25,14 +25,7 @@ pub(super) fn read(text: &str, number: usize, base: usize) -> Result<Option<Node
     options.block_nesting_limit = DEEPEST;
     options.set_emit_comments(false);
     let events = Parser::new_from_str_with_options(text, options);
-    Reader {
-        text,
-        number,
-        base,
-        events,
-        values: 0,
-    }
-    .document()
+    Reader { text, number, base, events, values: 0 }.document()
 }
 
 struct Reader<'a> {
@@ -62,10 +55,7 @@ impl<'a> Reader<'a> {
     }
 
     fn next(&mut self) -> Result<Option<(Event<'a>, Span)>, Problem> {
-        self.events
-            .next()
-            .transpose()
-            .map_err(|error| self.not_yaml(&error))
+        self.events.next().transpose().map_err(|error| self.not_yaml(&error))
     }
 
     fn node(&mut self, event: Event<'a>, span: Span) -> Result<Node, Problem> {
@@ -79,18 +69,8 @@ impl<'a> Reader<'a> {
             Event::Scalar(text, style, ..) => {
                 let plain = style == ScalarStyle::Plain;
                 let empty = plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
-                let value = if empty {
-                    Value::Null
-                } else {
-                    Value::Text {
-                        text: text.into_owned(),
-                        plain,
-                    }
-                };
-                Ok(Node {
-                    place: self.place(span),
-                    value,
-                })
+                let value = if empty { Value::Null } else { Value::Text { text: text.into_owned(), plain } };
+                Ok(Node { place: self.place(span), value })
             }
             Event::SequenceStart(style, ..) => self.list(style, span),
             Event::MappingStart(style, ..) => self.map(style, span),
@@ -133,10 +113,7 @@ impl<'a> Reader<'a> {
             if event == Event::SequenceEnd {
                 let first = items.first().map(|item: &Node| item.place);
                 let place = self.collection_place(style, start, span, first);
-                return Ok(Node {
-                    place,
-                    value: Value::List(items),
-                });
+                return Ok(Node { place, value: Value::List(items) });
             }
             items.push(self.node(event, span)?);
         }
@@ -150,10 +127,7 @@ impl<'a> Reader<'a> {
             if event == Event::MappingEnd {
                 let first = entries.first().map(|entry| entry.key_place);
                 let place = self.collection_place(style, start, span, first);
-                return Ok(Node {
-                    place,
-                    value: Value::Map(entries),
-                });
+                return Ok(Node { place, value: Value::Map(entries) });
             }
             let (key, key_place) = self.key(event, span)?;
             self.refuse_tab(style, key_place)?;
@@ -170,11 +144,7 @@ impl<'a> Reader<'a> {
             if value.place.start == value.place.end || is_block(&value, key_place) {
                 value.place = key_place;
             }
-            entries.push(Entry {
-                key,
-                key_place,
-                value,
-            });
+            entries.push(Entry { key, key_place, value });
         }
         Err(self.problem(start, "this map does not end", "close it with `}`"))
     }
@@ -200,26 +170,13 @@ impl<'a> Reader<'a> {
     }
 
     fn place(&self, span: Span) -> Place {
-        let start = span
-            .start
-            .byte_offset()
-            .unwrap_or_else(|| self.byte_of_char(span.start.index()));
-        let end = span
-            .end
-            .byte_offset()
-            .unwrap_or_else(|| self.byte_of_char(span.end.index()));
-        Place {
-            text: self.number,
-            start: self.base + start,
-            end: self.base + end.max(start),
-        }
+        let start = span.start.byte_offset().unwrap_or_else(|| self.byte_of_char(span.start.index()));
+        let end = span.end.byte_offset().unwrap_or_else(|| self.byte_of_char(span.end.index()));
+        Place { text: self.number, start: self.base + start, end: self.base + end.max(start) }
     }
 
     fn byte_of_char(&self, index: usize) -> usize {
-        self.text
-            .char_indices()
-            .nth(index)
-            .map_or(self.text.len(), |(byte, _)| byte)
+        self.text.char_indices().nth(index).map_or(self.text.len(), |(byte, _)| byte)
     }
 
     /// `[...]` and `{...}` are underlined as a whole, a block of lines at its first entry.
@@ -227,19 +184,12 @@ impl<'a> Reader<'a> {
         let (start, end) = (self.place(start), self.place(end));
         match (style, first) {
             (StructureStyle::Block, Some(first)) => first,
-            _ => Place {
-                end: end.end,
-                ..start
-            },
+            _ => Place { end: end.end, ..start },
         }
     }
 
     fn problem(&self, span: Span, why: impl Into<String>, remedy: impl Into<String>) -> Problem {
-        Problem {
-            place: self.place(span),
-            why: why.into(),
-            remedy: remedy.into(),
-        }
+        Problem { place: self.place(span), why: why.into(), remedy: remedy.into() }
     }
 
     fn not_yaml(&self, error: &ScanError) -> Problem {
@@ -264,33 +214,19 @@ impl<'a> Reader<'a> {
     fn tab_problem(&self, place: Place) -> Option<Problem> {
         let before = self.text.get(..place.start - self.base)?;
         let begin = before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
-        let spaces = self.text[begin..]
-            .bytes()
-            .take_while(|byte| *byte == b' ')
-            .count();
+        let spaces = self.text[begin..].bytes().take_while(|byte| *byte == b' ').count();
         let tab = self.base + begin + spaces;
         if self.text.as_bytes().get(begin + spaces) != Some(&b'\t') {
             return None;
         }
-        let place = Place {
-            start: tab,
-            end: tab + 1,
-            ..place
-        };
+        let place = Place { start: tab, end: tab + 1, ..place };
         let why = "a tab stands here, but YAML is indented with spaces".into();
-        Some(Problem {
-            place,
-            why,
-            remedy: "replace the tab with spaces".into(),
-        })
+        Some(Problem { place, why, remedy: "replace the tab with spaces".into() })
     }
 
     /// The `&` of an anchor stands before the value that it names.
     fn anchor_before(&self, offset: usize) -> Option<usize> {
-        self.text
-            .get(..offset)?
-            .rfind(['&', '\n', '\r'])
-            .filter(|at| self.text.as_bytes()[*at] == b'&')
+        self.text.get(..offset)?.rfind(['&', '\n', '\r']).filter(|at| self.text.as_bytes()[*at] == b'&')
     }
 
     /// A place on an empty line, such as the end of the file, shows nothing: the last text before it does.
@@ -301,11 +237,9 @@ impl<'a> Reader<'a> {
         let nothing_after = rest.is_empty() || rest.starts_with(['\n', '\r']);
         let begin = before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
         match before.trim_end().char_indices().last() {
-            Some((last, c)) if nothing_after && before[begin..].trim().is_empty() => Place {
-                start: self.base + last,
-                end: self.base + last + c.len_utf8(),
-                ..place
-            },
+            Some((last, c)) if nothing_after && before[begin..].trim().is_empty() => {
+                Place { start: self.base + last, end: self.base + last + c.len_utf8(), ..place }
+            }
             _ => place,
         }
     }

@@ -11,10 +11,7 @@ pub struct BadUnit {
 
 impl BadUnit {
     pub(crate) fn new(why: impl Into<String>, remedy: impl Into<String>) -> Self {
-        BadUnit {
-            why: why.into(),
-            remedy: remedy.into(),
-        }
+        BadUnit { why: why.into(), remedy: remedy.into() }
     }
 }
 
@@ -29,11 +26,8 @@ impl fmt::Display for BadUnit {
 /// A user's text inside a message: short, on one line, and harmless to a terminal.
 pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 40;
-    let mut shown: String = text
-        .chars()
-        .take(LONGEST)
-        .map(|c| if is_printable(c) { c } else { '�' })
-        .collect();
+    let mut shown: String =
+        text.chars().take(LONGEST).map(|c| if is_printable(c) { c } else { '�' }).collect();
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');
     }

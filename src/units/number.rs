@@ -14,16 +14,10 @@ pub(super) struct Scale {
 impl Scale {
     /// How many of the smallest unit `text` names.
     pub fn read(&self, text: &str) -> Result<u64, BadUnit> {
-        let bad = |why: String| {
-            BadUnit::new(
-                format!("{} is not {}: {why}", quoted(text), self.noun),
-                self.remedy,
-            )
-        };
+        let bad =
+            |why: String| BadUnit::new(format!("{} is not {}: {why}", quoted(text), self.noun), self.remedy);
         let text = text.trim();
-        let end = text
-            .find(|c: char| !(c.is_ascii_digit() || c == '_' || c == '.'))
-            .unwrap_or(text.len());
+        let end = text.find(|c: char| !(c.is_ascii_digit() || c == '_' || c == '.')).unwrap_or(text.len());
         let (number, unit) = (&text[..end], text[end..].trim_start());
         if text.is_empty() {
             return Err(bad("it is empty".into()));
@@ -34,11 +28,7 @@ impl Scale {
         if unit.starts_with(',') {
             return Err(bad("digits are grouped with `_`, as in 1_000_000".into()));
         }
-        let size = self
-            .units
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .map(|(_, size)| *size);
+        let size = self.units.iter().find(|(name, _)| *name == unit).map(|(_, size)| *size);
         let size = size.ok_or_else(|| match unit {
             "" => bad("it has no unit".into()),
             _ => bad(format!("there is no unit {}", quoted(unit))),
@@ -65,17 +55,10 @@ fn exact_product(number: &str, size: u64) -> Result<u64, &'static str> {
             return Err("the number is malformed");
         }
     }
-    let digits: String = [whole, fraction.trim_end_matches(['0', '_'])]
-        .concat()
-        .replace('_', "");
+    let digits: String = [whole, fraction.trim_end_matches(['0', '_'])].concat().replace('_', "");
     let decimals = fraction.trim_end_matches(['0', '_']).replace('_', "").len();
-    let divisor = u32::try_from(decimals)
-        .ok()
-        .and_then(|decimals| 10u128.checked_pow(decimals));
-    let product = digits
-        .parse::<u128>()
-        .ok()
-        .and_then(|digits| digits.checked_mul(u128::from(size)));
+    let divisor = u32::try_from(decimals).ok().and_then(|decimals| 10u128.checked_pow(decimals));
+    let product = digits.parse::<u128>().ok().and_then(|digits| digits.checked_mul(u128::from(size)));
     match (product, divisor) {
         (Some(product), Some(divisor)) if product % divisor == 0 => {
             u64::try_from(product / divisor).map_err(|_| "it is too large")

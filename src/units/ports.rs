@@ -45,10 +45,8 @@ impl PortRange {
 impl Ports {
     /// Adds a range, unless one of its ports is there already.
     fn add(&mut self, range: PortRange) -> Result<(), BadUnit> {
-        if let Some(other) = self
-            .0
-            .iter()
-            .find(|other| other.first <= range.last && range.first <= other.last)
+        if let Some(other) =
+            self.0.iter().find(|other| other.first <= range.last && range.first <= other.last)
         {
             let port = range.first.max(other.first);
             let why = format!("port {port} stands in {other} and again in {range}");
@@ -111,15 +109,9 @@ fn read_port(part: &str, whole: &str) -> Result<u16, BadUnit> {
         Ok(port) if digits => Ok(port),
         _ if digits => {
             let why = format!("{} is no port: the highest is 65535", quoted(part));
-            Err(BadUnit::new(
-                why,
-                "choose ports from 1 to 65535, for example 9900-9999",
-            ))
+            Err(BadUnit::new(why, "choose ports from 1 to 65535, for example 9900-9999"))
         }
-        _ => Err(BadUnit::new(
-            format!("{} is neither a port nor a range of ports", quoted(whole)),
-            REMEDY,
-        )),
+        _ => Err(BadUnit::new(format!("{} is neither a port nor a range of ports", quoted(whole)), REMEDY)),
     }
 }
 
@@ -210,10 +202,7 @@ impl<'de> Visitor<'de> for PortsVisitor {
         let mut ports = Ports(Vec::new());
         while list.next_element_seed(NextRange(&mut ports))?.is_some() {}
         match ports.is_empty() {
-            true => Err(de::Error::custom(BadUnit::new(
-                "the list of ports is empty",
-                REMEDY,
-            ))),
+            true => Err(de::Error::custom(BadUnit::new("the list of ports is empty", REMEDY))),
             false => Ok(ports),
         }
     }
@@ -226,9 +215,7 @@ impl<'de> DeserializeSeed<'de> for NextRange<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        self.0
-            .add(PortRange::deserialize(deserializer)?)
-            .map_err(de::Error::custom)
+        self.0.add(PortRange::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }
 
@@ -252,15 +239,9 @@ mod tests {
     fn wrong_ports_are_refused() {
         let why = |text: &str| text.parse::<Ports>().unwrap_err().why;
         assert_eq!(why("9999-9900"), "the range `9999-9900` ends before it begins");
-        assert_eq!(
-            why("0-10"),
-            "port 0 means \"any free port\" to the kernel: no one could connect to it"
-        );
+        assert_eq!(why("0-10"), "port 0 means \"any free port\" to the kernel: no one could connect to it");
         assert_eq!(why("65536"), "`65536` is no port: the highest is 65535");
-        assert_eq!(
-            why("9900-9999,9950"),
-            "port 9950 stands in 9900-9999 and again in 9950"
-        );
+        assert_eq!(why("9900-9999,9950"), "port 9950 stands in 9900-9999 and again in 9950");
         for text in ["", "-", "80-", "+80", "http", "1-2-3", "80,"] {
             assert!(why(text).contains("neither a port nor a range"), "{text}");
         }

@@ -22,10 +22,7 @@ where
 }
 
 fn any_range() -> impl Strategy<Value = PortRange> {
-    (1..=u16::MAX, 1..=u16::MAX).prop_map(|(a, b)| PortRange {
-        first: a.min(b),
-        last: a.max(b),
-    })
+    (1..=u16::MAX, 1..=u16::MAX).prop_map(|(a, b)| PortRange { first: a.min(b), last: a.max(b) })
 }
 
 proptest! {
@@ -75,24 +72,8 @@ proptest! {
 
 /// Anything at all, and texts that look like units.
 fn any_text() -> impl Strategy<Value = String> {
-    let pieces = vec![
-        "0",
-        "9",
-        "_",
-        ".",
-        ",",
-        "-",
-        "/",
-        "%",
-        "K",
-        "GiB",
-        "ms",
-        "µs",
-        "max",
-        " ",
-        "é",
-        "99999999999",
-    ];
+    let pieces =
+        vec!["0", "9", "_", ".", ",", "-", "/", "%", "K", "GiB", "ms", "µs", "max", " ", "é", "99999999999"];
     let alike = prop::collection::vec(prop::sample::select(pieces), 0..12).prop_map(|pieces| pieces.concat());
     prop_oneof![any::<String>(), alike]
 }

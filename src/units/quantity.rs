@@ -22,13 +22,7 @@ pub struct Period(pub Duration);
 
 pub(super) const COUNT: Scale = Scale {
     noun: "a count",
-    units: &[
-        ("", 1),
-        ("K", 1_000),
-        ("k", 1_000),
-        ("M", 1_000_000),
-        ("G", 1_000_000_000),
-    ],
+    units: &[("", 1), ("K", 1_000), ("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)],
     remedy: "write it like 500, 10K, 1.5M or 1_000_000",
 };
 
@@ -95,9 +89,7 @@ impl FromStr for Period {
     type Err = BadUnit;
 
     fn from_str(text: &str) -> Result<Self, BadUnit> {
-        PERIOD
-            .read(text)
-            .map(|nanoseconds| Period(Duration::from_nanos(nanoseconds)))
+        PERIOD.read(text).map(|nanoseconds| Period(Duration::from_nanos(nanoseconds)))
     }
 }
 
@@ -136,13 +128,9 @@ mod tests {
 
     #[test]
     fn counts_are_read_and_printed() {
-        for (text, count) in [
-            ("0", 0),
-            ("10K", 10_000),
-            ("1M", 1_000_000),
-            ("1_000_000", 1_000_000),
-            ("1.5M", 1_500_000),
-        ] {
+        for (text, count) in
+            [("0", 0), ("10K", 10_000), ("1M", 1_000_000), ("1_000_000", 1_000_000), ("1.5M", 1_500_000)]
+        {
             assert_eq!(text.parse(), Ok(Count(count)), "{text}");
         }
         assert_eq!(Count(1_500_000).to_string(), "1500K");
@@ -152,13 +140,9 @@ mod tests {
 
     #[test]
     fn sizes_are_read_and_printed() {
-        for (text, bytes) in [
-            ("64B", 64),
-            ("64", 64),
-            ("512MiB", 512 << 20),
-            ("6GiB", 6 << 30),
-            ("4KB", 4000),
-        ] {
+        for (text, bytes) in
+            [("64B", 64), ("64", 64), ("512MiB", 512 << 20), ("6GiB", 6 << 30), ("4KB", 4000)]
+        {
             assert_eq!(text.parse(), Ok(Bytes(bytes)), "{text}");
         }
         assert_eq!(Bytes(6 << 30).to_string(), "6GiB");
@@ -167,18 +151,10 @@ mod tests {
 
     #[test]
     fn periods_are_read_and_printed() {
-        for (text, milliseconds) in [
-            ("30s", 30_000),
-            ("250ms", 250),
-            ("2m", 120_000),
-            ("1.5s", 1500),
-            ("3", 3000),
-        ] {
-            assert_eq!(
-                text.parse(),
-                Ok(Period(Duration::from_millis(milliseconds))),
-                "{text}"
-            );
+        for (text, milliseconds) in
+            [("30s", 30_000), ("250ms", 250), ("2m", 120_000), ("1.5s", 1500), ("3", 3000)]
+        {
+            assert_eq!(text.parse(), Ok(Period(Duration::from_millis(milliseconds))), "{text}");
         }
         assert_eq!(Period(Duration::from_secs(90)).to_string(), "90s");
         assert_eq!(Period(Duration::from_secs(120)).to_string(), "2m");
@@ -194,10 +170,7 @@ mod tests {
         assert_eq!(why("1.5"), "`1.5` is not a count: it is not a whole number");
         assert_eq!(why("1__0"), "`1__0` is not a count: the number is malformed");
         assert_eq!(why("1.2.3M"), "`1.2.3M` is not a count: the number is malformed");
-        assert_eq!(
-            why("99999999999999999999"),
-            "`99999999999999999999` is not a count: it is too large"
-        );
+        assert_eq!(why("99999999999999999999"), "`99999999999999999999` is not a count: it is too large");
         assert_eq!(
             why("1,000,000"),
             "`1,000,000` is not a count: digits are grouped with `_`, as in 1_000_000"

@@ -44,10 +44,7 @@ impl FromStr for Rate {
         }
         let per_second = text.trim().strip_suffix("/s").unwrap_or(text);
         let bad = |why: &str| {
-            BadUnit::new(
-                format!("{} is not a rate: {why}", quoted(text)),
-                "write it like max or 20K/s",
-            )
+            BadUnit::new(format!("{} is not a rate: {why}", quoted(text)), "write it like max or 20K/s")
         };
         match per_second.parse::<Count>() {
             Ok(Count(0)) => Err(bad("nothing would ever happen")),
@@ -124,10 +121,7 @@ mod tests {
         assert_eq!("max".parse(), Ok(Rate::Max));
         assert_eq!("20K/s".parse(), Ok(Rate::PerSecond(20_000)));
         assert_eq!(Rate::PerSecond(20_000).to_string(), "20K/s");
-        assert_eq!(
-            "0/s".parse::<Rate>().unwrap_err().why,
-            "`0/s` is not a rate: nothing would ever happen"
-        );
+        assert_eq!("0/s".parse::<Rate>().unwrap_err().why, "`0/s` is not a rate: nothing would ever happen");
         assert!("fast".parse::<Rate>().is_err());
     }
 

@@ -48,13 +48,8 @@ impl FromStr for Subnet {
 
     fn from_str(text: &str) -> Result<Self, BadUnit> {
         let bad = |why: &str| BadUnit::new(format!("{} is not a subnet: {why}", quoted(text)), REMEDY);
-        let (base, prefix) = text
-            .trim()
-            .split_once('/')
-            .ok_or_else(|| bad("it has no prefix length"))?;
-        let base: Ipv4Addr = base
-            .parse()
-            .map_err(|_| bad("its address is not an IPv4 address"))?;
+        let (base, prefix) = text.trim().split_once('/').ok_or_else(|| bad("it has no prefix length"))?;
+        let base: Ipv4Addr = base.parse().map_err(|_| bad("its address is not an IPv4 address"))?;
         let digits = prefix.bytes().all(|byte| byte.is_ascii_digit());
         let prefix: u8 = match prefix.parse() {
             Ok(prefix) if digits && prefix <= 32 => prefix,
@@ -106,20 +101,9 @@ mod tests {
     #[test]
     fn wrong_subnets_are_refused() {
         let error = "10.99.1.0/16".parse::<Subnet>().unwrap_err();
-        assert_eq!(
-            error.why,
-            "`10.99.1.0/16` is not a subnet: it begins at 10.99.0.0, not at 10.99.1.0"
-        );
+        assert_eq!(error.why, "`10.99.1.0/16` is not a subnet: it begins at 10.99.0.0, not at 10.99.1.0");
         assert_eq!(error.remedy, "write 10.99.0.0/16");
-        for bad in [
-            "",
-            "10.0.0.0",
-            "10.0.0.0/33",
-            "10.0.0.0/+8",
-            "10.0.0.0/",
-            "10.0.0/8",
-            "::/8",
-        ] {
+        for bad in ["", "10.0.0.0", "10.0.0.0/33", "10.0.0.0/+8", "10.0.0.0/", "10.0.0/8", "::/8"] {
             assert!(bad.parse::<Subnet>().is_err(), "{bad}");
         }
     }

@@ -49,10 +49,7 @@ where
     D: Deserializer<'de>,
     T: FromStr<Err = BadUnit>,
 {
-    deserializer.deserialize_any(NumberOrText {
-        expecting,
-        unit: PhantomData,
-    })
+    deserializer.deserialize_any(NumberOrText { expecting, unit: PhantomData })
 }
 
 struct NumberOrText<T> {

@@ -38,19 +38,13 @@ pub fn of_memory(tree: &Tree, mounts: &[Mount]) -> Result<Hierarchy, String> {
     let hierarchy = place(tree, unified, membership, Version::V2)?;
     match hierarchy.has_memory_controller() {
         true => Ok(hierarchy),
-        false => Err(format!(
-            "no memory controller in the cgroups at {}",
-            hierarchy.top.display()
-        )),
+        false => Err(format!("no memory controller in the cgroups at {}", hierarchy.top.display())),
     }
 }
 
 fn membership(line: &str) -> Option<Membership<'_>> {
     let mut fields = line.splitn(3, ':').skip(1);
-    Some(Membership {
-        controllers: fields.next()?,
-        path: Path::new(fields.next()?),
-    })
+    Some(Membership { controllers: fields.next()?, path: Path::new(fields.next()?) })
 }
 
 /// The same hierarchy may be mounted several times, each time showing it from another cgroup on: the first
@@ -68,41 +62,25 @@ fn place<'a>(
         let top = tree.path(&mount.point);
         // A path with `..` leads to a cgroup outside of the namespace: nothing about it can be trusted.
         let inside = !below_mount.components().any(|part| part.as_os_str() == "..");
-        (inside && own.is_dir()).then(|| Hierarchy {
-            version,
-            own,
-            top,
-            read_only: mount.read_only(),
-        })
+        (inside && own.is_dir()).then(|| Hierarchy { version, own, top, read_only: mount.read_only() })
     };
-    let not_shown = || {
-        format!(
-            "no mounted cgroups show this process's own, {}",
-            membership.path.display()
-        )
-    };
-    mounts
-        .filter_map(seen_through)
-        .min_by_key(|found| found.read_only)
-        .ok_or_else(not_shown)
+    let not_shown = || format!("no mounted cgroups show this process's own, {}", membership.path.display());
+    mounts.filter_map(seen_through).min_by_key(|found| found.read_only).ok_or_else(not_shown)
 }
 
 impl Hierarchy {
     /// This process's cgroup, its parent, and so on.
     pub fn upwards(&self) -> impl Iterator<Item = &Path> {
-        self.own
-            .ancestors()
-            .take_while(|directory| directory.starts_with(&self.top))
+        self.own.ancestors().take_while(|directory| directory.starts_with(&self.top))
     }
 
     /// In bytes. `memory.high` does not kill, but slows its processes down until nothing goes on.
     pub fn limit(&self, group: &Path) -> Option<u64> {
         match self.version {
             // The second is the smallest on the way up, and knows of cgroups that a container cannot see.
-            Version::V1 => smaller(
-                number(group, "memory.limit_in_bytes"),
-                statistic(group, "hierarchical_memory_limit"),
-            ),
+            Version::V1 => {
+                smaller(number(group, "memory.limit_in_bytes"), statistic(group, "hierarchical_memory_limit"))
+            }
             _ => smaller(number(group, "memory.max"), number(group, "memory.high")),
         }
     }
@@ -138,9 +116,7 @@ fn number(group: &Path, file: &str) -> Option<u64> {
 
 fn statistic(group: &Path, name: &str) -> Option<u64> {
     let text = text(group, "memory.stat")?;
-    let value = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
     value.trim().parse().ok()
 }
 

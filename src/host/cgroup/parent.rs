@@ -26,10 +26,7 @@ fn find_unified(hierarchy: &Hierarchy) -> Result<PathBuf, String> {
             Err(why) => refusals.push(why),
         }
     }
-    Err(refusals
-        .into_iter()
-        .next()
-        .unwrap_or_else(|| nothing_passes_memory_on(hierarchy)))
+    Err(refusals.into_iter().next().unwrap_or_else(|| nothing_passes_memory_on(hierarchy)))
 }
 
 fn passes_memory_on(group: &Path) -> bool {

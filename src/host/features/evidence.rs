@@ -24,20 +24,11 @@ impl Evidence<'_> {
         let built_in = modules(tree, &format!("{folder}/modules.builtin"));
         let on_disk = modules(tree, &format!("{folder}/modules.dep"));
         let configs = [format!("/boot/config-{kernel}"), format!("{folder}/config")];
-        let config = configs
-            .into_iter()
-            .find_map(|file| Some((tree.text(&file).ok()?, file)));
+        let config = configs.into_iter().find_map(|file| Some((tree.text(&file).ok()?, file)));
         let lists_suffice = (built_in.is_some() && on_disk.is_some()) || config.is_some();
         let symbols = if lists_suffice { None } else { symbols(tree) };
         let takes_modules = tree.exists("/proc/modules");
-        Evidence {
-            tree,
-            built_in,
-            on_disk,
-            config,
-            symbols,
-            takes_modules,
-        }
+        Evidence { tree, built_in, on_disk, config, symbols, takes_modules }
     }
 
     pub fn on(&self, sought: &Sought) -> Feature {
@@ -63,10 +54,9 @@ impl Evidence<'_> {
             (_, Some(true)) => Some(Feature::new(Presence::Loadable, "modules.dep lists it")),
             // The package with the less common modules may just not be installed, as in cloud images:
             // without it the feature is as absent as can be.
-            (Some(false), Some(false)) => Some(Feature::new(
-                Presence::Absent,
-                "neither modules.builtin nor modules.dep lists it",
-            )),
+            (Some(false), Some(false)) => {
+                Some(Feature::new(Presence::Absent, "neither modules.builtin nor modules.dep lists it"))
+            }
             _ => None,
         }
     }
@@ -74,9 +64,7 @@ impl Evidence<'_> {
     fn by_config(&self, sought: &Sought) -> Option<Feature> {
         let (config, file) = self.config.as_ref()?;
         let option = format!("CONFIG_{}", sought.option);
-        let value = config
-            .lines()
-            .find_map(|line| line.strip_prefix(&option)?.strip_prefix('='));
+        let value = config.lines().find_map(|line| line.strip_prefix(&option)?.strip_prefix('='));
         let (presence, says) = match value {
             Some("y") => (Presence::Present, "=y"),
             // The module was built, but whether it is installed here is not known.
@@ -89,10 +77,7 @@ impl Evidence<'_> {
     fn by_symbol(&self, sought: &Sought) -> Option<Feature> {
         let has_it = self.symbols.as_ref()?.contains(sought.symbol);
         match (has_it, self.takes_modules) {
-            (true, _) => Some(Feature::new(
-                Presence::Present,
-                format!("the kernel has {}", sought.symbol),
-            )),
+            (true, _) => Some(Feature::new(Presence::Present, format!("the kernel has {}", sought.symbol))),
             (false, false) => Some(Feature::new(
                 Presence::Absent,
                 format!("the kernel has no {} and takes no modules", sought.symbol),

@@ -19,10 +19,7 @@ impl Folder {
     fn error_of(&self, file: &str) -> Error {
         let error = load(&self.0.join(file), &[]).unwrap_err();
         assert_eq!(error.exit, Exit::Input);
-        assert!(
-            error.attempted.ends_with(file) && error.remedy.is_some(),
-            "{error}"
-        );
+        assert!(error.attempted.ends_with(file) && error.remedy.is_some(), "{error}");
         error
     }
 }
@@ -45,25 +42,15 @@ fn files_that_cannot_be_read() {
     assert_eq!(folder.error_of("large.yaml").why, "it is larger than 1 MiB");
     assert!(began.elapsed() < Duration::from_millis(100));
 
-    fs::write(
-        folder.0.join("latin1.yaml"),
-        b"connections: 10K\nname: caf\xe9 # x\n",
-    )
-    .unwrap();
+    fs::write(folder.0.join("latin1.yaml"), b"connections: 10K\nname: caf\xe9 # x\n").unwrap();
     let error = folder.error_of("latin1.yaml");
     let at = error.excerpt.unwrap();
     assert_eq!(error.why, "it is not UTF-8 text");
-    assert_eq!(
-        (at.line, at.column, at.width, at.text.as_str()),
-        (2, 10, 1, "name: caf� # x")
-    );
+    assert_eq!((at.line, at.column, at.width, at.text.as_str()), (2, 10, 1, "name: caf� # x"));
 
     fs::write(folder.0.join("My Lab.yaml"), "connections: 10K\n").unwrap();
     let error = folder.error_of("My Lab.yaml");
-    assert_eq!(
-        error.why,
-        "the lab has no name, and that of its file, `My Lab`, cannot serve"
-    );
+    assert_eq!(error.why, "the lab has no name, and that of its file, `My Lab`, cannot serve");
 }
 
 #[test]

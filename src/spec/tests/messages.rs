@@ -4,9 +4,7 @@ use super::*;
 
 fn error_of_set(argument: &str) -> Error {
     let given = Override::parse(argument);
-    given
-        .and_then(|given| parse("lab.yaml", "connections: 10K\n", &[given]))
-        .expect_err(argument)
+    given.and_then(|given| parse("lab.yaml", "connections: 10K\n", &[given])).expect_err(argument)
 }
 
 #[track_caller]
@@ -147,11 +145,8 @@ fn a_wrong_value_in_an_argument() {
             "help: choose ports from 1 to 65535, for example 9900-9999",
         ],
     );
-    let given = Override {
-        path: "connections".into(),
-        value: "10Q".into(),
-        shown: "--connections 10Q".into(),
-    };
+    let given =
+        Override { path: "connections".into(), value: "10Q".into(), shown: "--connections 10Q".into() };
     shows(
         &parse("lab.yaml", "connections: 10K\n", &[given]).unwrap_err(),
         &[

@@ -11,132 +11,40 @@ fn every_other_wrong_input_is_shown_at_its_place() {
         ("just text\n", (1, 1, 9), "but this is something else"),
         ("connections: 0\n", (1, 14, 1), "`connections` is 0"),
         ("connections: \"10K\n", (1, 17, 1), "a quote is not closed"),
-        (
-            "connections: 1,000,000\n",
-            (1, 14, 9),
-            "digits are grouped with `_`",
-        ),
+        ("connections: 1,000,000\n", (1, 14, 9), "digits are grouped with `_`"),
         ("connections:\n", (1, 1, 11), "`connections` has no value"),
-        (
-            "connections: 1\nserver: 9900\n",
-            (2, 9, 4),
-            "`server` is the number 9900",
-        ),
+        ("connections: 1\nserver: 9900\n", (2, 9, 4), "`server` is the number 9900"),
         ("connections: 1\nserver:\n- a\n", (2, 1, 6), "`server` is a list"),
         (
             "connections: 1\nserver:\n  ports:\n  - 80\n  - 70-90\n",
             (5, 5, 5),
             "port 80 stands in 80 and again",
         ),
-        (
-            "connections: 1\nclients: {count: many}\n",
-            (2, 18, 4),
-            "`clients.count` is the text `many`",
-        ),
-        (
-            "connections: 1\nclients: {count: 0}\n",
-            (2, 18, 1),
-            "`clients.count` is 0",
-        ),
-        (
-            "connections: 1\nclients: {count: 5000000000}\n",
-            (2, 18, 10),
-            "is the number 5000000000",
-        ),
-        (
-            "connections: 1\nname: My Lab\n",
-            (2, 7, 6),
-            "`My Lab` is no name for a lab",
-        ),
-        (
-            "# é\n{name: \"é漢\", connections: 1}\n",
-            (2, 8, 4),
-            "`é漢` is no name",
-        ),
-        (
-            "{name: a, connections: 1, # 漢\r\n hold: 1y}\n",
-            (2, 8, 2),
-            "there is no unit `y`",
-        ),
+        ("connections: 1\nclients: {count: many}\n", (2, 18, 4), "`clients.count` is the text `many`"),
+        ("connections: 1\nclients: {count: 0}\n", (2, 18, 1), "`clients.count` is 0"),
+        ("connections: 1\nclients: {count: 5000000000}\n", (2, 18, 10), "is the number 5000000000"),
+        ("connections: 1\nname: My Lab\n", (2, 7, 6), "`My Lab` is no name for a lab"),
+        ("# é\n{name: \"é漢\", connections: 1}\n", (2, 8, 4), "`é漢` is no name"),
+        ("{name: a, connections: 1, # 漢\r\n hold: 1y}\n", (2, 8, 2), "there is no unit `y`"),
         ("\u{feff}connections: 1Q\n", (1, 14, 2), "there is no unit `Q`"),
         ("connections: !!int 1\n", (1, 14, 5), "tags (`!name`)"),
         ("connections: *a\n", (1, 14, 1), "aliases (`*name`)"),
-        (
-            "connections: 1\n---\nconnections: 2\n",
-            (2, 1, 3),
-            "a second document begins here",
-        ),
-        (
-            "connections: 1\nserver:\n\tports: 80\n",
-            (3, 1, 1),
-            "a tab stands here",
-        ),
-        (
-            "connections: 1\nserver:\n  \tports: 80\n",
-            (3, 3, 1),
-            "a tab stands here",
-        ),
-        (
-            "connections: 1\nhold\nname: x\n",
-            (2, 1, 1),
-            "a key without its `:`",
-        ),
-        (
-            "connections: 1: 2\n",
-            (1, 15, 1),
-            "a `:` stands where no key can be",
-        ),
-        (
-            "connections: 1\nserver: {ports: 80\n",
-            (2, 9, 1),
-            "unclosed bracket",
-        ),
+        ("connections: 1\n---\nconnections: 2\n", (2, 1, 3), "a second document begins here"),
+        ("connections: 1\nserver:\n\tports: 80\n", (3, 1, 1), "a tab stands here"),
+        ("connections: 1\nserver:\n  \tports: 80\n", (3, 3, 1), "a tab stands here"),
+        ("connections: 1\nhold\nname: x\n", (2, 1, 1), "a key without its `:`"),
+        ("connections: 1: 2\n", (1, 15, 1), "a `:` stands where no key can be"),
+        ("connections: 1\nserver: {ports: 80\n", (2, 9, 1), "unclosed bracket"),
         ("? [a]\n: b\n", (1, 3, 1), "a key is missing here"),
-        (
-            "connections: 1\ntraffic: {kind: eco}\n",
-            (2, 17, 3),
-            "`traffic.kind` cannot be `eco`",
-        ),
-        (
-            "connections: 1\ntraffic: {size: 2MiB}\n",
-            (2, 17, 4),
-            "a message cannot be 2MiB long",
-        ),
-        (
-            "connections: 1\nramp: {timeout: 0s}\n",
-            (2, 17, 2),
-            "`ramp.timeout` is no time at all",
-        ),
-        (
-            "connections: 1\nnetwork: {subnet: 10.1.1.1/8}\n",
-            (2, 19, 10),
-            "it begins at 10.0.0.0",
-        ),
-        (
-            "connections: 1\nsysctl: {server: {fs.nr_open: 1}}\n",
-            (2, 19, 10),
-            "belongs to the whole host",
-        ),
-        (
-            "connections: 1\nsysctl: {host: {fs/../x.y: 1}}\n",
-            (2, 17, 9),
-            "no name of a kernel setting",
-        ),
-        (
-            "connections: 1\nsysctl: {host: {fs.nr_open: }}\n",
-            (2, 17, 10),
-            "has no value",
-        ),
-        (
-            "connections: 1\nexpect: {established: 2}\n",
-            (2, 23, 1),
-            "but only 1 are asked for",
-        ),
-        (
-            "connections: 1\nserver: {reactors: 0}\n",
-            (2, 20, 1),
-            "is not a number of reactors",
-        ),
+        ("connections: 1\ntraffic: {kind: eco}\n", (2, 17, 3), "`traffic.kind` cannot be `eco`"),
+        ("connections: 1\ntraffic: {size: 2MiB}\n", (2, 17, 4), "a message cannot be 2MiB long"),
+        ("connections: 1\nramp: {timeout: 0s}\n", (2, 17, 2), "`ramp.timeout` is no time at all"),
+        ("connections: 1\nnetwork: {subnet: 10.1.1.1/8}\n", (2, 19, 10), "it begins at 10.0.0.0"),
+        ("connections: 1\nsysctl: {server: {fs.nr_open: 1}}\n", (2, 19, 10), "belongs to the whole host"),
+        ("connections: 1\nsysctl: {host: {fs/../x.y: 1}}\n", (2, 17, 9), "no name of a kernel setting"),
+        ("connections: 1\nsysctl: {host: {fs.nr_open: }}\n", (2, 17, 10), "has no value"),
+        ("connections: 1\nexpect: {established: 2}\n", (2, 23, 1), "but only 1 are asked for"),
+        ("connections: 1\nserver: {reactors: 0}\n", (2, 20, 1), "is not a number of reactors"),
     ];
     for (text, place, why) in cases {
         let error = error(text);
@@ -151,37 +59,14 @@ fn what_would_take_long_is_refused_at_once() {
     let half_a_mebibyte = 1 << 19;
     let cases = [
         ("[".repeat(half_a_mebibyte), "nested too deeply"),
-        (
-            format!("connections: {}", "{a: ".repeat(half_a_mebibyte / 4)),
-            "nested too deeply",
-        ),
+        (format!("connections: {}", "{a: ".repeat(half_a_mebibyte / 4)), "nested too deeply"),
         ("- ".repeat(half_a_mebibyte / 2), "nested too deeply"),
-        (
-            (0..100)
-                .map(|depth| format!("{}a:\n", " ".repeat(depth)))
-                .collect(),
-            "nested too deeply",
-        ),
-        (
-            format!("connections: [{}]", "1, ".repeat(half_a_mebibyte / 3)),
-            "more than 10000 values",
-        ),
-        (
-            (0..50_000).map(|key| format!("k{key}: 1\n")).collect(),
-            "more than 10000 values",
-        ),
-        (
-            format!("? {}\n: 1\n", "k".repeat(half_a_mebibyte)),
-            "this key is longer than",
-        ),
-        (
-            format!("connections: {}", "9".repeat(half_a_mebibyte)),
-            "it is too large",
-        ),
-        (
-            format!("connections: 1\n#{}", "x".repeat(1 << 20)),
-            "larger than 1 MiB",
-        ),
+        ((0..100).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect(), "nested too deeply"),
+        (format!("connections: [{}]", "1, ".repeat(half_a_mebibyte / 3)), "more than 10000 values"),
+        ((0..50_000).map(|key| format!("k{key}: 1\n")).collect(), "more than 10000 values"),
+        (format!("? {}\n: 1\n", "k".repeat(half_a_mebibyte)), "this key is longer than"),
+        (format!("connections: {}", "9".repeat(half_a_mebibyte)), "it is too large"),
+        (format!("connections: 1\n#{}", "x".repeat(1 << 20)), "larger than 1 MiB"),
     ];
     for (text, why) in cases {
         let error = error(&text);

@@ -35,13 +35,7 @@ fn reads(text: &str, overrides: &[Override]) -> Result<(), TestCaseError> {
         _ => text,
     };
     let lines = source.replace("\r\n", "\n").split(['\n', '\r']).count();
-    prop_assert!(
-        (1..=lines).contains(&at.line),
-        "line {} of {}: {}",
-        at.line,
-        lines,
-        error
-    );
+    prop_assert!((1..=lines).contains(&at.line), "line {} of {}: {}", at.line, lines, error);
     let shown = at.text.chars().count();
     prop_assert!(shown <= 100 && (1..=shown + 1).contains(&at.column), "{}", error);
     prop_assert!(at.column - 1 + at.width <= shown.max(at.column), "{}", error);
@@ -97,11 +91,8 @@ fn alike() -> impl Strategy<Value = String> {
 
 /// A valid file with some characters removed, replaced or added.
 fn mutated() -> impl Strategy<Value = String> {
-    let edit = (
-        0..VALID.chars().count(),
-        0usize..12,
-        prop_oneof![any::<String>(), alike(), Just(String::new())],
-    );
+    let edit =
+        (0..VALID.chars().count(), 0usize..12, prop_oneof![any::<String>(), alike(), Just(String::new())]);
     prop::collection::vec(edit, 1..4).prop_map(|edits| {
         let mut text: Vec<char> = VALID.chars().collect();
         for (start, length, new) in edits {

@@ -3,10 +3,7 @@
 use super::*;
 
 fn lab(text: &str, arguments: &[&str]) -> Lab {
-    let overrides: Vec<Override> = arguments
-        .iter()
-        .map(|given| Override::parse(given).unwrap())
-        .collect();
+    let overrides: Vec<Override> = arguments.iter().map(|given| Override::parse(given).unwrap()).collect();
     parse("labs/small.yaml", text, &overrides).unwrap()
 }
 
@@ -19,48 +16,29 @@ fn one_line_is_a_lab() {
     assert_eq!((spec.clients.count, spec.clients.addresses), (1, 16));
     assert_eq!(spec.clients.ports.to_string(), "1024-65535");
     assert_eq!((spec.ramp.rate, spec.ramp.window), (Rate::Max, 256));
-    assert_eq!(
-        (spec.ramp.timeout.to_string(), spec.hold.to_string()),
-        ("10s".into(), "30s".into())
-    );
-    assert_eq!(
-        (spec.traffic.kind, spec.traffic.size),
-        (TrafficKind::Idle, Bytes(64))
-    );
+    assert_eq!((spec.ramp.timeout.to_string(), spec.hold.to_string()), ("10s".into(), "30s".into()));
+    assert_eq!((spec.traffic.kind, spec.traffic.size), (TrafficKind::Idle, Bytes(64)));
     assert_eq!(spec.expect, ExpectSpec::default());
 }
 
 #[test]
 fn the_labs_that_come_with_the_project_are_right() {
-    let c1000k = parse("lab.yaml", include_str!("../../../lab.yaml"), &[])
-        .unwrap()
-        .spec;
+    let c1000k = parse("lab.yaml", include_str!("../../../lab.yaml"), &[]).unwrap().spec;
     assert_eq!((c1000k.name.as_str(), c1000k.connections), ("c1000k", 1_000_000));
     assert_eq!((c1000k.clients.count, c1000k.clients.addresses), (2, 16));
     assert_eq!(c1000k.expect.established, Some(Share::Percent(100.0)));
     assert_eq!(c1000k.expect.lost, Some(Count(0)));
 
-    let smoke = parse("labs/smoke.yaml", include_str!("../../../labs/smoke.yaml"), &[])
-        .unwrap()
-        .spec;
-    assert_eq!(
-        (smoke.name.as_str(), smoke.connections, smoke.clients.count),
-        ("smoke", 10_000, 2)
-    );
-    assert_eq!(
-        (smoke.traffic.kind, smoke.traffic.every.to_string()),
-        (TrafficKind::Echo, "500ms".into())
-    );
+    let smoke = parse("labs/smoke.yaml", include_str!("../../../labs/smoke.yaml"), &[]).unwrap().spec;
+    assert_eq!((smoke.name.as_str(), smoke.connections, smoke.clients.count), ("smoke", 10_000, 2));
+    assert_eq!((smoke.traffic.kind, smoke.traffic.every.to_string()), (TrafficKind::Echo, "500ms".into()));
     assert_eq!(smoke.expect.echo_wrong, Some(Count(0)));
 }
 
 #[test]
 fn a_section_may_be_empty() {
-    let spec = lab(
-        "connections: 1\nserver:\n  # ports: 80\nexpect:\nlimits: {server: , client: {}}\n",
-        &[],
-    )
-    .spec;
+    let spec =
+        lab("connections: 1\nserver:\n  # ports: 80\nexpect:\nlimits: {server: , client: {}}\n", &[]).spec;
     assert_eq!(spec.server, ServerSpec::default());
     assert_eq!(spec.limits, LimitsSpec::default());
 }
@@ -77,15 +55,7 @@ fn settings_are_texts_however_they_are_written() {
 #[test]
 fn arguments_replace_what_the_file_says() {
     let text = "connections: 10K\nserver: {ports: 80}\n";
-    let lab = lab(
-        text,
-        &[
-            "server.ports=9900-9999",
-            "traffic={kind: echo, every: 1s}",
-            "hold=5s",
-            "hold=7s",
-        ],
-    );
+    let lab = lab(text, &["server.ports=9900-9999", "traffic={kind: echo, every: 1s}", "hold=5s", "hold=7s"]);
     assert_eq!(lab.spec.server.ports.len(), 100);
     assert_eq!(lab.spec.traffic.kind, TrafficKind::Echo);
     assert_eq!(lab.spec.hold.to_string(), "7s");
@@ -94,10 +64,7 @@ fn arguments_replace_what_the_file_says() {
     assert_eq!((at.file.as_str(), at.column, at.width), ("--set", 14, 9));
     assert_eq!(at.text, "server.ports=9900-9999");
     let at = lab.source.excerpt("traffic.every");
-    assert_eq!(
-        (at.column, at.width, at.text.as_str()),
-        (29, 2, "traffic={kind: echo, every: 1s}")
-    );
+    assert_eq!((at.column, at.width, at.text.as_str()), (29, 2, "traffic={kind: echo, every: 1s}"));
 }
 
 #[test]

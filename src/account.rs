@@ -1,0 +1,187 @@
+//! The figures of a run so far: events folded into what everyone else asks for. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::agent::Counts;
+use crate::agent::tally::Operation;
+use crate::driver::{AgentId, Built};
+use crate::event::{Event, Moment, Phase};
+use crate::observe::Sample;
+use crate::teardown::Outcome;
+
+#[derive(Debug, Default)]
+pub struct Account {
+    pub seconds: BTreeMap<Phase, f64>,
+    pub built: Built,
+    counts: BTreeMap<AgentId, Counts>,
+    /// Private memory of each agent: empty, and at the peak.
+    pub weights: BTreeMap<AgentId, Weight>,
+    /// Echo latencies in microseconds, and how many.
+    latencies: BTreeMap<u64, u64>,
+    pub samples: Vec<(Moment, Sample)>,
+    pub open: u64,
+    pub per_second: u64,
+    pub peak_per_second: u64,
+    /// The clients' count when the ramp was over.
+    pub ramped: u64,
+    pub ended_early: Vec<(AgentId, String)>,
+    pub unsettled: Vec<(Phase, u64, u64)>,
+    pub interrupted: Option<String>,
+    pub broke: Option<String>,
+    pub outcome: Option<Outcome>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weight {
+    pub empty: Option<u64>,
+    pub peak: Option<u64>,
+}
+
+/// What all agents of one kind have counted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Totals {
+    pub clients: Counts,
+    pub server: Counts,
+}
+
+impl Account {
+    pub fn see(&mut self, event: &Event) {
+        match event {
+            Event::Ended { phase, seconds } => {
+                self.seconds.insert(*phase, *seconds);
+                if *phase == Phase::Ramp {
+                    self.ramped = self.totals().clients.established;
+                }
+            }
+            Event::Built(built) => self.built = *built,
+            Event::AgentStarted { agent, .. } => {
+                self.counts.insert(*agent, Counts::default());
+            }
+            Event::AgentReady { agent, private_bytes, .. } => {
+                self.weights.entry(*agent).or_default().empty = *private_bytes;
+            }
+            Event::Weight { agent, private_bytes } => {
+                self.weights.entry(*agent).or_default().peak = *private_bytes;
+            }
+            Event::Counts { agent, counts } => {
+                self.counts.insert(*agent, counts.clone());
+            }
+            Event::Progress { open, per_second, .. } => {
+                (self.open, self.per_second) = (*open, *per_second);
+                self.peak_per_second = self.peak_per_second.max(*per_second);
+            }
+            Event::Latencies { latencies, .. } => {
+                for (micros, count) in latencies {
+                    *self.latencies.entry(*micros).or_default() += count;
+                }
+            }
+            Event::Kernel { moment, sample } => self.samples.push((*moment, sample.clone())),
+            Event::AgentEnded { agent, how, planned: false } => self.lose_agent(*agent, how),
+            Event::Unsettled { phase, clients, server } => self.unsettled.push((*phase, *clients, *server)),
+            Event::Interrupted { signal } => self.interrupted = Some(signal.clone()),
+            Event::Broke { why } => {
+                self.broke.get_or_insert_with(|| why.clone());
+            }
+            Event::TakenDown(outcome) => self.outcome = Some(outcome.clone()),
+            Event::Began { .. }
+            | Event::Accepting { .. }
+            | Event::Full { .. }
+            | Event::Ramped { .. }
+            | Event::Standing
+            | Event::AgentFailed { .. }
+            | Event::AgentEnded { .. } => {}
+        }
+    }
+
+    /// Everything an agent still held is lost when it ends before its time.
+    fn lose_agent(&mut self, agent: AgentId, how: &str) {
+        let counts = self.counts.entry(agent).or_default();
+        let held = std::mem::take(&mut counts.open);
+        counts.lost.add_named(Operation::Agent, how, held);
+        // What it was trying at that moment was never answered.
+        let unanswered = counts.tried.saturating_sub(counts.established + counts.failed.total());
+        counts.failed.add_named(Operation::Agent, how, unanswered);
+        self.ended_early.push((agent, how.to_owned()));
+    }
+
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for (agent, counts) in &self.counts {
+            match agent {
+                AgentId::Reactor(_) => totals.server.merge(counts),
+                AgentId::Swarm(_) => totals.clients.merge(counts),
+            }
+        }
+        totals
+    }
+
+    pub fn reactors(&self) -> usize {
+        self.counts.keys().filter(|agent| matches!(agent, AgentId::Reactor(_))).count()
+    }
+
+    pub fn swarms(&self) -> usize {
+        self.counts.len() - self.reactors()
+    }
+
+    pub fn sample(&self, moment: Moment) -> Option<&Sample> {
+        self.samples.iter().find(|(at, _)| *at == moment).map(|(_, sample)| sample)
+    }
+
+    /// The latency that this share of all answers did not exceed; none without answers.
+    pub fn latency_us(&self, share: f64) -> Option<u64> {
+        let total: u64 = self.latencies.values().sum();
+        let wanted = ((total as f64 * share).ceil() as u64).max(1);
+        let mut seen = 0;
+        self.latencies.iter().find_map(|(micros, count)| {
+            seen += count;
+            (seen >= wanted).then_some(*micros)
+        })
+    }
+
+    /// Connections per second over the whole ramp.
+    pub fn rate_per_second(&self) -> Option<f64> {
+        let seconds = *self.seconds.get(&Phase::Ramp)?;
+        (seconds > 0.0).then(|| self.ramped as f64 / seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SWARM: AgentId = AgentId::Swarm(0);
+
+    fn counts(established: u64, open: u64) -> Event {
+        Event::Counts { agent: SWARM, counts: Counts { established, open, ..Counts::default() } }
+    }
+
+    #[test]
+    fn what_a_dead_agent_held_is_lost() {
+        let mut account = Account::default();
+        account.see(&counts(10, 9));
+        account.see(&Event::AgentEnded { agent: SWARM, how: "signal 9".to_owned(), planned: false });
+        let clients = account.totals().clients;
+        assert_eq!((clients.established, clients.open, clients.lost.total()), (10, 0, 9));
+    }
+
+    #[test]
+    fn what_a_planned_end_closes_is_not_lost() {
+        let mut account = Account::default();
+        account.see(&counts(10, 9));
+        account.see(&Event::AgentEnded { agent: SWARM, how: "exit code 0".to_owned(), planned: true });
+        assert_eq!(account.totals().clients.lost.total(), 0);
+    }
+
+    #[test]
+    fn latencies_of_all_agents_are_one_distribution() {
+        let mut account = Account::default();
+        assert_eq!(account.latency_us(0.5), None);
+        for (agent, latencies) in [(0, vec![(10, 50)]), (1, vec![(20, 40), (90, 10)])] {
+            account.see(&Event::Latencies { agent: AgentId::Swarm(agent), latencies });
+        }
+        assert_eq!(account.latency_us(0.5), Some(10));
+        assert_eq!(account.latency_us(0.9), Some(20));
+        assert_eq!(account.latency_us(0.99), Some(90));
+        assert_eq!(account.latency_us(1.0), Some(90));
+    }
+}

@@ -1,0 +1,160 @@
+//! Commands and flags. The exit codes below `--help` come from the one list in `exit`.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::agent::confine::Cell;
+use crate::exit::Exit;
+use crate::units::{Count, Period, Ports};
+
+/// Hold a million and more TCP connections on one machine, and account for every one.
+#[derive(Debug, Parser)]
+#[command(name = "c1m-lab", version, after_help = Exit::table(), max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build the lab, open the connections, hold them, report, and leave the host as it was
+    Up(UpArgs),
+    /// Show everything `up` would do; needs no root and touches nothing
+    Plan(PlanArgs),
+    /// Show what this host allows, what a lab needs of it, and the remedy where it falls short
+    Check(CheckArgs),
+    /// Take a lab down, whatever its runner left standing
+    Down(DownArgs),
+    /// Show the labs that stand
+    Status(StatusArgs),
+    /// Run a command inside a node of a standing lab
+    Exec(ExecArgs),
+    /// The server alone, by hand: accept, echo and hold
+    Server(ServerArgs),
+    /// The client alone, by hand: open connections and hold them
+    Client(ClientArgs),
+    /// Print the JSON Schema of lab files, for editors
+    Schema,
+    /// A process inside a node; started by the others
+    #[command(hide = true)]
+    Agent(Cell),
+}
+
+/// The lab file, and what differs from it this time.
+#[derive(Args, Clone, Debug, Default)]
+pub struct LabArgs {
+    /// The lab file
+    #[arg(default_value = "lab.yaml")]
+    pub file: PathBuf,
+    /// Connections to hold: 10K, 1M, or `fit`: as many as this machine's memory and limits carry
+    #[arg(long, value_name = "N|fit")]
+    pub connections: Option<String>,
+    /// How long to hold them: 30s, 2m, 0s
+    #[arg(long, value_name = "TIME")]
+    pub hold: Option<String>,
+    /// Set any key of the lab file, as often as needed: --set traffic.kind=echo
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct UpArgs {
+    #[command(flatten)]
+    pub lab: LabArgs,
+    /// Where plan.json, events.jsonl and report.json go [default: runs/<name>-<time>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print the report as JSON on stdout; the progress goes to stderr
+    #[arg(long)]
+    pub json: bool,
+    /// Leave the lab standing after the hold, until Ctrl-C or `down`
+    #[arg(long)]
+    pub keep: bool,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub lab: LabArgs,
+    /// Print the plan as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// A lab file to check the host for
+    pub file: Option<PathBuf>,
+    /// Print the facts as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct DownArgs {
+    /// The lab's name; not needed when only one stands
+    pub lab: Option<String>,
+    /// Take down every lab that stands
+    #[arg(long, conflicts_with = "lab")]
+    pub all: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct ExecArgs {
+    /// The node: server, client-1 … , or LAB/NODE when several labs stand
+    pub node: String,
+    /// The command and its arguments
+    #[arg(last = true, required = true)]
+    pub command: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct ServerArgs {
+    /// The ports to listen on: 8000, 9900-9999
+    #[arg(long, default_value = "9900-9999")]
+    pub ports: Ports,
+    /// The address to listen on
+    #[arg(long, default_value = "0.0.0.0")]
+    pub address: Ipv4Addr,
+    /// How many connections may wait to be accepted on each port
+    #[arg(long, default_value_t = 65_536)]
+    pub backlog: u32,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct ClientArgs {
+    /// The server's address
+    pub server: Ipv4Addr,
+    /// The first port the server listens on
+    pub first_port: u16,
+    /// How many ports it listens on, from the first
+    #[arg(long, default_value_t = 100)]
+    pub ports: u16,
+    /// How many connections to open
+    #[arg(long, default_value = "1M")]
+    pub connections: Count,
+    /// The first of the source addresses to use [default: the system chooses address and port]
+    #[arg(long)]
+    pub source: Option<Ipv4Addr>,
+    /// How many source addresses, from the first
+    #[arg(long, default_value_t = 1, requires = "source")]
+    pub sources: u32,
+    /// How long an attempt may take
+    #[arg(long, default_value = "10s")]
+    pub timeout: Period,
+    /// How long to hold the connections; without it, until Ctrl-C
+    #[arg(long)]
+    pub hold: Option<Period>,
+}

@@ -1,0 +1,72 @@
+//! One file for each command, and what several of them share.
+
+pub mod by_hand;
+pub mod check;
+pub mod down;
+pub mod exec;
+pub mod plan;
+pub mod status;
+pub mod up;
+
+use std::io::Write;
+
+use crate::agent;
+use crate::cli::{Command, LabArgs};
+use crate::error::{Attempt, Error, Result};
+use crate::exit::Exit;
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::spec::{self, Lab, Override};
+
+pub fn run(command: Command) -> Result<Exit> {
+    match command {
+        Command::Up(args) => up::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Down(args) => down::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Exec(args) => exec::run(&args),
+        Command::Server(args) => by_hand::server(&args),
+        Command::Client(args) => by_hand::client(&args),
+        Command::Schema => print_json(&spec::schema()),
+        Command::Agent(cell) => agent::life::run(&cell),
+    }
+}
+
+/// Reads the lab file with all overrides, and decides the plan.
+pub fn load_and_plan(args: &LabArgs, host: &Host) -> Result<(Lab, Plan)> {
+    let fit = args.connections.as_deref() == Some("fit");
+    let mut overrides = args.set.iter().map(|set| Override::parse(set)).collect::<Result<Vec<_>>>()?;
+    let mut set = |path: &str, value: &str| {
+        let shown = format!("--{path} {value}");
+        overrides.push(Override { path: path.to_owned(), value: value.to_owned(), shown });
+    };
+    match &args.connections {
+        Some(connections) if !fit => set("connections", connections),
+        _ => {}
+    }
+    if let Some(hold) = &args.hold {
+        set("hold", hold);
+    }
+    let mut lab = spec::load(&args.file, &overrides)?;
+    if fit {
+        lab.spec.connections = crate::plan::fit::connections(&lab, host)?;
+    }
+    let plan = crate::plan::decide(&lab, host)?;
+    Ok((lab, plan))
+}
+
+pub fn print_json(value: &impl serde::Serialize) -> Result<Exit> {
+    let text = serde_json::to_string_pretty(value).attempt(Exit::Broke, || "writing JSON".to_owned())?;
+    print_text(&text)
+}
+
+/// A reader that goes away early, as `head` does, is no error.
+pub fn print_text(text: &str) -> Result<Exit> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::broke("writing to stdout", error))
+        }
+        _ => Ok(Exit::Done),
+    }
+}

@@ -1,0 +1,190 @@
+//! `c1m-lab server` and `c1m-lab client`: the two programs by hand, on any two machines.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit};
+
+use crate::agent::SwarmOrder;
+use crate::agent::errno;
+use crate::agent::hold::Passes;
+use crate::agent::reactor::{self, Reactor};
+use crate::agent::swarm::Swarm;
+use crate::agent::tally::{Row, Tally};
+use crate::cli::{ClientArgs, ServerArgs};
+use crate::error::{Attempt, Error, Result};
+use crate::exit::Exit;
+use crate::plan::tuples::{Addresses, Tuples};
+use crate::units::{PortRange, Ports, grouped};
+
+/// A line is written for so many connections.
+const LINE: u64 = 1_000;
+/// Descriptors that are no connections.
+const OWN: u64 = 16;
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Takes as many descriptors as this process may have, and says how many.
+fn raise_nofile() -> u64 {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let hard = limit.maximum.unwrap_or(u64::MAX);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if rustix::process::setrlimit(Resource::Nofile, raised).is_ok() {
+        hard
+    } else {
+        limit.current.unwrap_or(hard)
+    }
+}
+
+/// Tells every further thousand, with the time since the first.
+struct Teller {
+    what: &'static str,
+    began: Option<Instant>,
+    told: u64,
+}
+
+impl Teller {
+    fn tell(&mut self, count: u64) {
+        if count > 0 {
+            self.began.get_or_insert_with(Instant::now);
+        }
+        let elapsed = self.began.map_or(0.0, |began| began.elapsed().as_secs_f64());
+        while self.told + LINE <= count {
+            self.told += LINE;
+            println!("{:>12} {} {elapsed:>9.3} s", grouped(self.told), self.what);
+        }
+    }
+}
+
+pub fn server(args: &ServerArgs) -> Result<Exit> {
+    let nofile = raise_nofile();
+    let capacity = nofile.saturating_sub(OWN + args.ports.len() as u64);
+    let what = || format!("serving on {}:{}", args.address, args.ports);
+    let listeners = reactor::listen(args.address, &args.ports, args.backlog).map_err(|(port, error)| {
+        Error::host(format!("listening on {}:{port}", args.address), errno::meaning(&errno::name(error)))
+    })?;
+    let mut reactor = Reactor::new(capacity).attempt(Exit::Broke, what)?;
+    reactor.adopt(listeners);
+    reactor.accept().attempt(Exit::Broke, what)?;
+    println!(
+        "listening on {}:{}, room for {} connections; Ctrl-C ends it",
+        args.address,
+        args.ports,
+        grouped(capacity)
+    );
+    let mut teller = Teller { what: "accepted", began: None, told: 0 };
+    let (mut lost, mut full) = (0, false);
+    loop {
+        let turn = reactor.turn(None).attempt(Exit::Broke, what)?;
+        teller.tell(reactor.counts().established);
+        if turn.full && !full {
+            full = true;
+            println!(
+                "full: {} descriptors are in use; raise the limit (`ulimit -n`) for more",
+                grouped(nofile)
+            );
+            reactor.release_listeners();
+        }
+        let gone = reactor.counts().lost.total();
+        if gone / LINE != lost / LINE || (gone != lost && reactor.counts().open == 0) {
+            println!("{:>12} closed by the clients, {} open", grouped(gone), grouped(reactor.counts().open));
+        }
+        lost = gone;
+    }
+}
+
+pub fn client(args: &ClientArgs) -> Result<Exit> {
+    let nofile = raise_nofile();
+    let what = || format!("opening connections to {}", args.server);
+    let room = nofile.saturating_sub(OWN);
+    let count = args.connections.0.min(room);
+    if count < args.connections.0 {
+        println!(
+            "{} descriptors allow {} connections of {}",
+            grouped(nofile),
+            grouped(room),
+            grouped(args.connections.0)
+        );
+    }
+    let mut swarm = Swarm::new(order(args, count)?).attempt(Exit::Broke, what)?;
+    let mut teller = Teller { what: "connected", began: None, told: 0 };
+    swarm.begin();
+    while !swarm.ramped() {
+        let wait = swarm.ramp();
+        swarm.turn(Some(wait.map_or(LOOK, |wait| wait.min(LOOK)))).attempt(Exit::Broke, what)?;
+        teller.tell(swarm.established());
+    }
+    let counts = swarm.counts();
+    println!(
+        "asked {} = established {} + failed {} + untried {}",
+        grouped(args.connections.0),
+        grouped(counts.established),
+        grouped(counts.failed.total()),
+        grouped(args.connections.0 - count)
+    );
+    tell_ends("failed", &counts.failed);
+    hold(&mut swarm, args.hold.map(|hold| hold.0)).attempt(Exit::Broke, what)?;
+    tell_ends("lost", &swarm.counts().lost);
+    while !swarm.close_some() {}
+    let all = counts.established == args.connections.0 && swarm.counts().lost.total() == 0;
+    Ok(if all { Exit::Done } else { Exit::Expectation })
+}
+
+fn order(args: &ClientArgs, count: u64) -> Result<SwarmOrder> {
+    let last =
+        args.first_port.checked_add(args.ports.max(1) - 1).filter(|_| args.first_port > 0).ok_or_else(
+            || {
+                Error::input(
+                    format!("taking {} ports from {}", args.ports, args.first_port),
+                    "ports go from 1 to 65535",
+                )
+            },
+        )?;
+    let server_ports = Ports(vec![PortRange { first: args.first_port, last }]);
+    let any = std::net::Ipv4Addr::UNSPECIFIED;
+    let tuples = Tuples {
+        // Without source addresses the system chooses address and port, and nothing is bound.
+        sources: Addresses { first: args.source.unwrap_or(any), count: args.sources.max(1) },
+        source_ports: PortRange { first: 1024, last: 65535 },
+        server: args.server,
+        server_ports,
+    };
+    if args.source.is_some() && tuples.possible() < count {
+        let why = format!("these sources and ports give {} five-tuples", grouped(tuples.possible()));
+        return Err(Error::input(format!("planning {} connections", grouped(count)), why)
+            .remedy("give more source addresses (`--sources`), or more ports (`--ports`)"));
+    }
+    Ok(SwarmOrder {
+        tuples,
+        first: 0,
+        count,
+        window: 256,
+        timeout_ms: args.timeout.0.as_millis() as u64,
+        rate: None,
+        echo: None,
+    })
+}
+
+fn hold(swarm: &mut Swarm, hold: Option<Duration>) -> std::io::Result<()> {
+    let until = hold.map(|hold| Instant::now() + hold);
+    let mut passes = Passes::new();
+    let mut lost = 0;
+    while until.is_none_or(|until| Instant::now() < until) {
+        if passes.is_due() {
+            passes.run(|| swarm.sweep());
+        }
+        let now = swarm.counts().lost.total();
+        if now > lost {
+            println!("{:>12} lost", grouped(now));
+            lost = now;
+        }
+        let left = until.map_or(LOOK, |until| until.saturating_duration_since(Instant::now()));
+        swarm.turn(Some(left.min(LOOK)))?;
+    }
+    Ok(())
+}
+
+fn tell_ends(what: &str, tally: &Tally) {
+    for Row { operation, errno, count } in tally.rows() {
+        let operation = format!("{operation:?}").to_lowercase();
+        println!("{:>12} {what}: {operation} {errno}, {}", grouped(count), errno::meaning(&errno));
+    }
+}

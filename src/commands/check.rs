@@ -1,0 +1,201 @@
+//! `c1m-lab check`: what this host allows, what a lab needs, and the remedy.
+
+use serde::Serialize;
+
+use super::{load_and_plan, print_json, print_text};
+use crate::cli::{CheckArgs, LabArgs};
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::host::{self, Capability, Host, Presence, Version};
+use crate::plan::Plan;
+use crate::units::{grouped, human_bytes};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Ok,
+    WillBeRaised,
+    Cannot,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    what: String,
+    is: String,
+    state: State,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Checked<'a> {
+    rows: &'a [Row],
+    host: &'a Host,
+    refusal: Option<String>,
+}
+
+pub fn run(args: &CheckArgs) -> Result<Exit> {
+    let host = host::read();
+    let planned = args
+        .file
+        .as_ref()
+        .map(|file| load_and_plan(&LabArgs { file: file.clone(), ..LabArgs::default() }, &host));
+    let (plan, refusal) = match planned {
+        Some(Ok((_, plan))) => (Some(plan), None),
+        // What is wrong with the file is no fact about the host.
+        Some(Err(error)) if error.exit == Exit::Input => return Err(error),
+        Some(Err(error)) => (None, Some(error)),
+        None => (None, None),
+    };
+    let rows = rows(&host, plan.as_ref());
+    if args.json {
+        print_json(&Checked {
+            rows: &rows,
+            host: &host,
+            refusal: refusal.as_ref().map(ToString::to_string),
+        })?;
+    } else {
+        print_text(&rows.iter().map(line).collect::<Vec<_>>().join("\n"))?;
+    }
+    if let Some(refusal) = refusal {
+        return Err(refusal);
+    }
+    let cannot = rows.iter().any(|row| row.state == State::Cannot);
+    Ok(if cannot { Exit::Host } else { Exit::Done })
+}
+
+fn line(row: &Row) -> String {
+    let state = match row.state {
+        State::Ok => "ok",
+        State::WillBeRaised => "will be raised",
+        State::Cannot => "cannot",
+    };
+    let mut line = format!(" {:<33} {state:<15} {}", row.what, row.is);
+    if let Some(remedy) = &row.remedy {
+        line += &format!("\n {:<33} {:<15} → {remedy}", "", "");
+    }
+    line
+}
+
+fn rows(host: &Host, plan: Option<&Plan>) -> Vec<Row> {
+    let mut rows = vec![row("kernel", &host.kernel), row("processors", &host.machine_cpus.to_string())];
+    rows.extend(capabilities(host));
+    rows.push(descriptors(host));
+    rows.extend(settings(host, plan));
+    rows.push(memory(host, plan));
+    rows.push(cgroup(host, plan));
+    rows.extend(features(host));
+    rows
+}
+
+fn row(what: &str, is: &str) -> Row {
+    Row { what: what.to_owned(), is: is.to_owned(), state: State::Ok, remedy: None }
+}
+
+fn capabilities(host: &Host) -> Vec<Row> {
+    let needed = [
+        (Capability::SysAdmin, "make and enter network namespaces", true),
+        (Capability::NetAdmin, "make links, addresses and routes", true),
+        (Capability::Setuid, "run the agents as nobody", true),
+        (Capability::SysResource, "raise descriptor limits", false),
+    ];
+    let one = |(capability, what_for, must): (Capability, &str, bool)| {
+        let has = host.has(capability);
+        let mut row =
+            row(&capability.to_string(), &format!("{}: {what_for}", if has { "there" } else { "missing" }));
+        if !has && must {
+            row.state = State::Cannot;
+            row.remedy = Some("run as root: `sudo c1m-lab …`".to_owned());
+        } else if !has {
+            row.is += "; several processes carry the connections instead";
+        }
+        row
+    };
+    needed.into_iter().map(one).collect()
+}
+
+fn descriptors(host: &Host) -> Row {
+    let most = crate::plan::processes::most_descriptors(host);
+    let limit = |value: u64| if value == u64::MAX { "unlimited".to_owned() } else { grouped(value) };
+    let is = format!("soft {}, hard {}", limit(host.nofile.soft), limit(host.nofile.hard));
+    let mut row = row("nofile", &is);
+    if most > host.nofile.soft {
+        row.state = State::WillBeRaised;
+        row.is += &format!("; each process takes what it needs, up to {}", grouped(most));
+    }
+    row
+}
+
+/// Settings that decide how far a run gets; those a plan moves are told with where to.
+fn settings(host: &Host, plan: Option<&Plan>) -> Vec<Row> {
+    let known = [
+        ("fs.nr_open", "the most descriptors of one process"),
+        ("fs.file-max", "open files of the whole machine"),
+        ("net.ipv4.tcp_mem", "pages for TCP buffers; idle connections need none"),
+        ("net.ipv4.ip_local_port_range", "not used: every connection binds its planned port"),
+        ("net.netfilter.nf_conntrack_max", "not in the path of a direct network"),
+        ("net.ipv4.tcp_child_ehash_entries", "sized for each namespace without touching the host's"),
+    ];
+    let mut rows = Vec::new();
+    for (key, note) in known {
+        let Some(value) = host.settings.get(key) else { continue };
+        let moved = plan.and_then(|plan| plan.host_settings.iter().find(|setting| setting.key == key));
+        let mut row = row(key, &format!("{value} ({note})"));
+        if let Some(setting) = moved {
+            row.state = State::WillBeRaised;
+            row.is = format!("{} → {} ({})", setting.from, setting.to, setting.why);
+        }
+        rows.push(row);
+    }
+    let others = plan.iter().flat_map(|plan| &plan.host_settings);
+    for setting in others.filter(|setting| known.iter().all(|(key, _)| *key != setting.key)) {
+        let is = format!("{} → {} ({})", setting.from, setting.to, setting.why);
+        rows.push(Row { state: State::WillBeRaised, ..row(&setting.key, &is) });
+    }
+    rows
+}
+
+fn memory(host: &Host, plan: Option<&Plan>) -> Row {
+    let available =
+        format!("{} available of {}", human_bytes(host.memory_to_use()), human_bytes(host.memory.total));
+    match plan {
+        None => row("memory", &available),
+        Some(plan) => row("memory", &format!("{} expected, {available}", human_bytes(plan.memory.expected))),
+    }
+}
+
+fn cgroup(host: &Host, plan: Option<&Plan>) -> Row {
+    let version = match host.cgroup.version {
+        Version::None => "none",
+        Version::V1 => "version 1",
+        Version::V2 => "version 2",
+    };
+    let wanted = plan.is_some_and(|plan| plan.nodes.iter().any(|node| node.memory_limit.is_some()));
+    match &host.cgroup.can_limit {
+        Ok(()) => row("memory cgroup", &format!("{version}; `limits: {{memory}}` can be set")),
+        Err(why) => Row {
+            state: if wanted { State::Cannot } else { State::Ok },
+            remedy: wanted.then(|| "leave `limits: {memory}` out of the lab file".to_owned()),
+            ..row("memory cgroup", &format!("{version}; `limits: {{memory}}` cannot be set: {why}"))
+        },
+    }
+}
+
+fn features(host: &Host) -> Vec<Row> {
+    let one = |name: &str| {
+        let presence = host.feature(name);
+        let is = match presence {
+            Presence::Present => "there",
+            Presence::Loadable => "a module, loaded when needed",
+            Presence::Absent => "missing from this kernel",
+            Presence::Unknown => "not known; the run will tell",
+        };
+        let mut row = row(&format!("kernel: {}", name.replace('_', " ")), is);
+        if presence == Presence::Absent {
+            row.state = State::Cannot;
+            row.remedy = Some("use a kernel that has it; every distribution's own does".to_owned());
+        }
+        row
+    };
+    ["network_namespaces", "veth"].into_iter().map(one).collect()
+}

@@ -1,0 +1,58 @@
+//! `c1m-lab down`: undoes what a lab's journal says was done.
+
+use crate::cli::DownArgs;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::journal::{self, Journal};
+use crate::teardown;
+
+pub fn run(args: &DownArgs) -> Result<Exit> {
+    let labs = which(args)?;
+    if labs.is_empty() {
+        eprintln!("no lab stands");
+    }
+    let mut exit = Exit::Done;
+    for lab in labs {
+        exit = exit.max(take_down(&lab)?);
+    }
+    Ok(exit)
+}
+
+fn which(args: &DownArgs) -> Result<Vec<String>> {
+    let standing = journal::labs();
+    match &args.lab {
+        Some(lab) if standing.contains(lab) => Ok(vec![lab.clone()]),
+        Some(lab) => {
+            let others = if standing.is_empty() {
+                "none stands".to_owned()
+            } else {
+                format!("these do: {}", standing.join(", "))
+            };
+            Err(Error::input(format!("taking down `{lab}`"), format!("no lab of that name stands; {others}")))
+        }
+        None if args.all || standing.len() <= 1 => Ok(standing),
+        None => Err(Error::input("taking a lab down", format!("several stand: {}", standing.join(", ")))
+            .remedy("name one, or take all with `--all`")),
+    }
+}
+
+fn take_down(lab: &str) -> Result<Exit> {
+    let mut journal = Journal::open(lab)?;
+    let standing = journal.standing().len();
+    let outcome = teardown::undo(&mut journal)?;
+    for restored in &outcome.restored {
+        match &restored.note {
+            Some(note) => eprintln!("{}: {note}", restored.key),
+            None => eprintln!("{} is {} again", restored.key, restored.after),
+        }
+    }
+    if outcome.left_behind.is_empty() {
+        journal.end()?;
+        eprintln!("{lab}: down, {standing} changes undone");
+        return Ok(Exit::Done);
+    }
+    for leftover in &outcome.left_behind {
+        eprintln!("{lab}: left behind {}: {}", leftover.what, leftover.why);
+    }
+    Ok(Exit::Leftover)
+}

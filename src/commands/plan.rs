@@ -1,0 +1,146 @@
+//! `c1m-lab plan`: everything that `up` would do, decided and printed.
+
+use super::{load_and_plan, print_json, print_text};
+use crate::cli::PlanArgs;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::host;
+use crate::plan::{Node, Plan, Role};
+use crate::units::{grouped, human_bytes};
+
+/// Nodes shown one by one; of more, the first and the last.
+const SHOWN: usize = 6;
+
+pub fn run(args: &PlanArgs) -> Result<Exit> {
+    let host = host::read();
+    let (_, plan) = load_and_plan(&args.lab, &host)?;
+    if args.json { print_json(&plan) } else { print_text(&text(&plan)) }
+}
+
+fn text(plan: &Plan) -> String {
+    let mut lines =
+        vec![format!("{} · {} connections · {}", plan.lab, grouped(plan.connections), plan.subnet)];
+    lines.push(String::new());
+    lines.extend(nodes(plan));
+    lines.extend(links(plan));
+    lines.push(String::new());
+    let tuples = plan.tuples;
+    lines.push(format!(
+        " five-tuples  {} addresses × {} client ports × {} server ports = {} possible, {} needed",
+        grouped(tuples.addresses),
+        grouped(tuples.client_ports),
+        grouped(tuples.server_ports),
+        grouped(tuples.possible),
+        grouped(tuples.needed),
+    ));
+    lines.extend(processes(plan));
+    lines.push(String::new());
+    lines.extend(settings(plan));
+    let memory = plan.memory;
+    lines.push(format!(
+        " memory       {} expected of {} available ({} B per connection at the server, {} B at the clients)",
+        human_bytes(memory.expected),
+        human_bytes(memory.available),
+        grouped(memory.server_per_connection),
+        grouped(memory.client_per_connection),
+    ));
+    lines.push(String::new());
+    let first = &plan.first_limit;
+    lines.push(format!(
+        " first limit  {} at {} connections: {}",
+        first.name,
+        grouped(first.connections),
+        first.why
+    ));
+    lines.push(format!("              to go beyond: {}", first.remedy));
+    for limit in plan.limits.iter().skip(1) {
+        lines.push(format!(" then         {} at {}: {}", limit.name, grouped(limit.connections), limit.why));
+    }
+    lines.join("\n")
+}
+
+fn nodes(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (index, node) in plan.nodes.iter().enumerate() {
+        let hidden = plan.nodes.len() > SHOWN && index >= SHOWN - 1 && index + 1 < plan.nodes.len();
+        if hidden {
+            if index == SHOWN - 1 {
+                lines.push(format!(" …            {} more alike", plan.nodes.len() - SHOWN));
+            }
+            continue;
+        }
+        lines.push(format!(" {:<12} namespace {} · {}", node.name, node.namespace, addresses(node)));
+        for (key, value) in &node.settings {
+            if node.role == Role::Server || index <= 1 {
+                lines.push(format!("              {key} = {value}"));
+            }
+        }
+        if let Some(limit) = node.memory_limit {
+            lines.push(format!("              memory limit {}", human_bytes(limit)));
+        }
+    }
+    lines
+}
+
+fn addresses(node: &Node) -> String {
+    let last = node.addresses.at(node.addresses.count.saturating_sub(1));
+    match (node.addresses.count, node.each_address) {
+        (1, _) => node.addresses.first.to_string(),
+        (count, true) => format!("{} addresses {} … {last}", grouped(count.into()), node.addresses.first),
+        (count, false) => {
+            format!(
+                "{} addresses {} … {last}, as the local range {}",
+                grouped(count.into()),
+                node.addresses.first,
+                node.block
+            )
+        }
+    }
+}
+
+fn links(plan: &Plan) -> Vec<String> {
+    let line = |link: &crate::plan::Link| {
+        let client = &plan.nodes[link.client].name;
+        format!(" link         server:{} ── {client}:{}", link.server_end, link.client_end)
+    };
+    let mut lines: Vec<String> = plan.links.iter().take(SHOWN - 1).map(line).collect();
+    if plan.links.len() >= SHOWN {
+        lines.push(format!(" …            {} more alike", plan.links.len() + 1 - SHOWN));
+    }
+    lines
+}
+
+fn processes(plan: &Plan) -> Vec<String> {
+    let reactors = &plan.reactors;
+    let most = plan.swarms.iter().map(|swarm| swarm.count).max().unwrap_or(0);
+    let nofile = plan.swarms.iter().map(|swarm| swarm.nofile).max().unwrap_or(0);
+    vec![
+        format!(
+            " reactors     {} × up to {} connections, {} descriptors each, accept queues of {}",
+            grouped(reactors.count.into()),
+            grouped(reactors.capacity),
+            grouped(reactors.nofile),
+            grouped(reactors.backlog.into()),
+        ),
+        format!(
+            " swarms       {} × up to {} connections, {} descriptors each, {} connecting at a time",
+            grouped(plan.swarms.len() as u64),
+            grouped(most),
+            grouped(nofile),
+            plan.swarms_at_once,
+        ),
+    ]
+}
+
+fn settings(plan: &Plan) -> Vec<String> {
+    if plan.host_settings.is_empty() {
+        return vec![" host         no setting has to change".to_owned()];
+    }
+    let line = |setting: &crate::plan::HostSetting| {
+        format!(
+            " host         {} {} → {}, put back afterwards: {}",
+            setting.key, setting.from, setting.to, setting.why
+        )
+    };
+    plan.host_settings.iter().map(line).collect()
+}

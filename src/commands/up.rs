@@ -1,0 +1,109 @@
+//! `c1m-lab up`: plan, run, report.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{load_and_plan, print_json};
+use crate::cli::UpArgs;
+use crate::driver::netns::NetnsDriver;
+use crate::error::{Attempt, Error, Result};
+use crate::event::{Listener, Log};
+use crate::exit::Exit;
+use crate::host::{self, Capability, Host};
+use crate::journal::{Header, Journal};
+use crate::kernel::proc;
+use crate::plan::Plan;
+use crate::progress::{Screen, Show};
+use crate::report::folder::Folder;
+use crate::report::{self, Report, text};
+use crate::up::{Interrupts, Run};
+
+/// The privileges a lab of namespaces needs, and what for.
+const NEEDED: [(Capability, &str); 2] = [
+    (Capability::SysAdmin, "to make network namespaces and give them names"),
+    (Capability::NetAdmin, "to make veth pairs, addresses and routes"),
+];
+
+pub fn run(args: &UpArgs) -> Result<Exit> {
+    let host = host::read();
+    let (_, plan) = load_and_plan(&args.lab, &host)?;
+    allowed(&host)?;
+    let folder = Folder::create(args.out.as_deref(), &plan.lab)?;
+    let journal = Journal::begin(header(&plan, &folder))?;
+    folder.write("plan.json", &plan)?;
+    let show = Show::on_stderr(args.quiet);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .attempt(Exit::Broke, || "starting the runtime".to_owned())?;
+    let report = runtime.block_on(live(&plan, journal, &host, &folder, (show, args.keep)))?;
+    let path = folder.write("report.json", &report)?;
+    if show != Show::Quiet {
+        text::lines(&report).iter().for_each(|line| eprintln!("{line}"));
+        eprintln!(" report  {}", shortened(&path));
+    }
+    if args.json {
+        print_json(&report)?;
+    }
+    Ok(report.exit())
+}
+
+fn allowed(host: &Host) -> Result<()> {
+    let missing: Vec<String> = NEEDED
+        .iter()
+        .filter(|(capability, _)| !host.has(*capability))
+        .map(|(capability, what_for)| format!("{capability} ({what_for})"))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::host("starting the lab", format!("this process lacks {}", missing.join(" and ")))
+        .remedy("run it as root: `sudo c1m-lab up …`; `c1m-lab plan` shows what would be done without"))
+}
+
+fn header(plan: &Plan, folder: &Folder) -> Header {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Header {
+        lab: plan.lab.clone(),
+        runner: std::process::id(),
+        runner_start_time: proc::start_time(None).unwrap_or(0),
+        boot_id: proc::boot_id(),
+        began_unix_ms: now.as_millis() as u64,
+        run_directory: folder.path.clone(),
+    }
+}
+
+async fn live(
+    plan: &Plan,
+    journal: Journal,
+    host: &Host,
+    folder: &Folder,
+    (show, keep): (Show, bool),
+) -> Result<Report> {
+    let interrupts = Interrupts::listen()?;
+    let screen: Box<dyn Listener> = Box::new(Screen::new(show, plan));
+    let events = folder.file("events.jsonl");
+    let mut log = Log::new(Some(&events), vec![screen]);
+    let driver = NetnsDriver::new(journal, host.cgroup.clone());
+    let (driver, result) = Run::new(plan, driver, &mut log, interrupts).live(keep).await;
+    log.flush();
+    folder.give_away(&events);
+    if let Some(trouble) = &log.trouble {
+        eprintln!("warning: not all events are in the run's folder: {trouble}");
+    }
+    let report = report::settle(plan, &log.account);
+    if report.left_behind.is_empty() {
+        driver.into_journal().end()?;
+    }
+    match result {
+        // The report tells it; an error before anything was built is told alone.
+        Err(error) if log.account.samples.is_empty() && report.left_behind.is_empty() => Err(error),
+        _ => Ok(report),
+    }
+}
+
+/// Relative to where the user is, when it lies below.
+fn shortened(path: &std::path::Path) -> String {
+    let here = std::env::current_dir().ok();
+    let short = here.and_then(|here| path.strip_prefix(here).ok().map(ToOwned::to_owned));
+    short.unwrap_or_else(|| path.to_owned()).display().to_string()
+}

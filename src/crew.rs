@@ -1,0 +1,146 @@
+//! The agents of a run: started, ordered, heard.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+
+use futures::StreamExt;
+use futures::stream::{LocalBoxStream, SelectAll};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use crate::agent::{Order, Word};
+use crate::driver::{AgentId, Heard, Started};
+
+struct Member {
+    /// Gone once the agent was let go of.
+    orders: Option<Pin<Box<dyn AsyncWrite>>>,
+    ready: bool,
+    ended: bool,
+    /// It has been asked something and has not answered yet.
+    owes_answer: bool,
+    ramping: bool,
+    /// Why it could not go on.
+    failed: Option<String>,
+}
+
+#[derive(Default)]
+pub struct Crew {
+    members: BTreeMap<AgentId, Member>,
+    heard: SelectAll<LocalBoxStream<'static, (AgentId, Heard)>>,
+    letting_go: bool,
+}
+
+impl Crew {
+    pub fn join(&mut self, agent: AgentId, started: Started) {
+        let member = Member {
+            orders: Some(started.orders),
+            ready: false,
+            ended: false,
+            owes_answer: false,
+            ramping: false,
+            failed: None,
+        };
+        self.members.insert(agent, member);
+        self.heard.push(started.heard.map(move |heard| (agent, heard)).boxed_local());
+    }
+
+    /// Whoever cannot be written to has ended, and that is heard.
+    pub async fn order(&mut self, agent: AgentId, order: &Order) {
+        let Some(member) = self.members.get_mut(&agent) else { return };
+        member.ramping |= *order == Order::Go;
+        member.owes_answer |= match order {
+            Order::Weigh | Order::Rest => true,
+            Order::Drain => reactors(agent),
+            _ => false,
+        };
+        let Some(orders) = member.orders.as_mut() else { return };
+        let Ok(mut line) = serde_json::to_vec(order) else { return };
+        line.push(b'\n');
+        let _ = orders.write_all(&line).await;
+        let _ = orders.flush().await;
+    }
+
+    pub async fn order_all(&mut self, which: impl Fn(AgentId) -> bool, order: &Order) {
+        for agent in self.living(which) {
+            self.order(agent, order).await;
+        }
+    }
+
+    /// The next thing heard from anyone; none when nobody is left.
+    pub async fn next(&mut self) -> Option<(AgentId, Heard)> {
+        self.heard.next().await
+    }
+
+    /// Keeps what a word says about its agent.
+    pub fn note(&mut self, agent: AgentId, word: &Word) {
+        let Some(member) = self.members.get_mut(&agent) else { return };
+        match word {
+            Word::Ready { .. } => member.ready = true,
+            Word::Weight { .. } | Word::Rested { .. } | Word::Draining => member.owes_answer = false,
+            Word::Ramped => member.ramping = false,
+            Word::Failed { why } => member.failed = Some(why.clone()),
+            Word::Counts(_) | Word::Accepting | Word::Full | Word::Drained => {}
+        }
+    }
+
+    /// An agent has ended. True: it was ramping, so the next may begin.
+    pub fn bury(&mut self, agent: AgentId, how: &str, planned: bool) -> bool {
+        let Some(member) = self.members.get_mut(&agent) else { return false };
+        member.ended = true;
+        member.orders = None;
+        if !planned {
+            member.failed.get_or_insert_with(|| format!("{agent} ended with {how}"));
+        }
+        std::mem::take(&mut member.ramping) && swarms(agent)
+    }
+
+    /// Whether everyone who was asked has answered, or cannot any more.
+    pub fn all_answered(&self) -> bool {
+        self.members.values().all(|member| member.ended || !member.owes_answer)
+    }
+
+    pub fn first_failure(&self) -> Option<String> {
+        self.members.values().find_map(|member| member.failed.clone())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    pub fn is_gone(&self) -> bool {
+        self.members.values().all(|member| member.ended)
+    }
+
+    pub fn living(&self, which: impl Fn(AgentId) -> bool) -> Vec<AgentId> {
+        let living = self.members.iter().filter(|(agent, member)| !member.ended && which(**agent));
+        living.map(|(agent, _)| *agent).collect()
+    }
+
+    pub fn all_ready(&self) -> bool {
+        self.members.values().all(|member| member.ready || member.ended)
+    }
+
+    /// Closes every agent's stdin: they end by themselves.
+    pub fn let_go(&mut self) {
+        self.letting_go = true;
+        for member in self.members.values_mut() {
+            member.orders = None;
+        }
+    }
+
+    /// Whether agents are expected to end.
+    pub fn is_let_go(&self) -> bool {
+        self.letting_go
+    }
+}
+
+pub fn swarms(agent: AgentId) -> bool {
+    matches!(agent, AgentId::Swarm(_))
+}
+
+pub fn reactors(agent: AgentId) -> bool {
+    matches!(agent, AgentId::Reactor(_))
+}
+
+pub fn everyone(_: AgentId) -> bool {
+    true
+}

@@ -1,0 +1,186 @@
+//! The terminal, fed by events: one line for each phase, live where there is a terminal.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use crate::account::Account;
+use crate::event::{Event, Listener, Phase};
+use crate::plan::Plan;
+use crate::units::{grouped, human_bytes};
+
+const BAR: u64 = 20;
+
+/// Where the lines go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// A line is redrawn while its phase lasts.
+    Live,
+    /// A line is written when its phase ends.
+    Plain,
+    Quiet,
+}
+
+impl Show {
+    pub fn on_stderr(quiet: bool) -> Show {
+        match (quiet, std::io::stderr().is_terminal()) {
+            (true, _) => Show::Quiet,
+            (false, true) => Show::Live,
+            (false, false) => Show::Plain,
+        }
+    }
+}
+
+pub struct Screen {
+    show: Show,
+    asked: u64,
+    /// The phase that is going on, and when it began.
+    phase: Option<(Phase, Duration)>,
+    drawn: bool,
+    /// What happened meanwhile that deserves a line of its own.
+    notes: Vec<String>,
+}
+
+impl Screen {
+    pub fn new(show: Show, plan: &Plan) -> Screen {
+        let screen = Screen { show, asked: plan.connections, phase: None, drawn: false, notes: Vec::new() };
+        screen.line(&title(plan));
+        screen.line("");
+        screen.line(&phase_line(Phase::Check, &check_text(plan), None));
+        screen
+    }
+
+    fn line(&self, text: &str) {
+        if self.show != Show::Quiet {
+            // A closed terminal does not end a run.
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+
+    fn draw(&mut self, at: Duration, account: &Account) {
+        let (Show::Live, Some((phase, began))) = (self.show, self.phase) else { return };
+        let text = phase_line(phase, &self.live_text(phase, account), Some((at - began).as_secs_f64()));
+        let _ = write!(std::io::stderr(), "\r\x1b[K{text}");
+        self.drawn = true;
+    }
+
+    fn finish(&mut self, phase: Phase, seconds: f64, account: &Account) {
+        if std::mem::take(&mut self.drawn) {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+        self.line(&phase_line(phase, &self.final_text(phase, account), Some(seconds)));
+        for note in std::mem::take(&mut self.notes) {
+            self.line(&format!("         {note}"));
+        }
+        self.phase = None;
+    }
+
+    fn live_text(&self, phase: Phase, account: &Account) -> String {
+        match phase {
+            Phase::Ramp => self.ramp_text(account, account.per_second),
+            Phase::Hold => format!("{} open · {}", grouped(account.open), hold_text(account)),
+            Phase::Drain => format!("{} left", grouped(account.open)),
+            Phase::Check | Phase::Build | Phase::Down => String::new(),
+        }
+    }
+
+    fn final_text(&self, phase: Phase, account: &Account) -> String {
+        match phase {
+            Phase::Check => String::new(),
+            Phase::Build => {
+                let built = account.built;
+                let (namespaces, links) = (grouped(built.namespaces as u64), grouped(built.links as u64));
+                format!(
+                    "{namespaces} namespaces · {links} veth pairs · {} addresses",
+                    grouped(built.addresses)
+                )
+            }
+            Phase::Ramp => self.ramp_text(account, account.rate_per_second().unwrap_or(0.0) as u64),
+            Phase::Hold => hold_text(account),
+            Phase::Drain => format!("{} closed", grouped(account.totals().clients.closed)),
+            Phase::Down => match account.outcome.as_ref().map(|outcome| outcome.left_behind.len()) {
+                Some(0) => "host as it was".to_owned(),
+                Some(left) => format!("{left} left behind"),
+                None => "not taken down".to_owned(),
+            },
+        }
+    }
+
+    fn ramp_text(&self, account: &Account, rate: u64) -> String {
+        let established = account.totals().clients.established;
+        let filled = (established.min(self.asked) * BAR / self.asked.max(1)) as usize;
+        let bar = "━".repeat(filled) + &"╌".repeat(BAR as usize - filled);
+        format!("{bar}  {} / {} · {}/s", grouped(established), grouped(self.asked), grouped(rate))
+    }
+}
+
+impl Listener for Screen {
+    fn hear(&mut self, at: Duration, event: &Event, account: &Account) {
+        match event {
+            Event::Began { phase } => self.phase = Some((*phase, at)),
+            Event::Ended { phase, seconds } => return self.finish(*phase, *seconds, account),
+            Event::Interrupted { signal } => self.notes.push(format!("{signal}: ending in order")),
+            Event::AgentFailed { agent, why } => self.notes.push(format!("{agent}: {why}")),
+            Event::AgentEnded { agent, how, planned: false } => {
+                self.notes.push(format!("{agent} ended: {how}"))
+            }
+            Event::Standing => self.line("the lab stands; Ctrl-C or `c1m-lab down` ends it"),
+            // Drawing for each of an agent's counts would cost more than it shows.
+            Event::Progress { .. } => {}
+            _ => return,
+        }
+        self.draw(at, account);
+    }
+}
+
+fn hold_text(account: &Account) -> String {
+    let totals = account.totals();
+    let mut text = format!("{} lost", grouped(totals.clients.lost.total()));
+    let echo = totals.clients.echo;
+    if echo.sent > 0 {
+        text += &format!(" · echo {} of {} answered", grouped(echo.answered), grouped(echo.sent));
+        if echo.wrong > 0 {
+            text += &format!(", {} wrong", grouped(echo.wrong));
+        }
+    }
+    if let (Some(p50), Some(p99)) = (account.latency_us(0.5), account.latency_us(0.99)) {
+        text += &format!(" · p50 {} · p99 {}", micros(p50), micros(p99));
+    }
+    text
+}
+
+pub fn micros(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us} µs"),
+        1_000..1_000_000 => format!("{:.1} ms", us as f64 / 1e3),
+        _ => format!("{:.1} s", us as f64 / 1e6),
+    }
+}
+
+fn phase_line(phase: Phase, text: &str, seconds: Option<f64>) -> String {
+    let time = seconds.map_or_else(String::new, |seconds| format!("{seconds:.1} s"));
+    let wide = 64_usize.saturating_sub(text.chars().count());
+    let line = format!(" {phase:<7} {text}{}{time:>9}", " ".repeat(wide));
+    line.trim_end().to_owned()
+}
+
+fn title(plan: &Plan) -> String {
+    let clients = plan.clients().len();
+    format!(
+        "{} · {} connections · 1 server, {clients} client{} · netns",
+        plan.lab,
+        grouped(plan.connections),
+        if clients == 1 { "" } else { "s" },
+    )
+}
+
+fn check_text(plan: &Plan) -> String {
+    format!(
+        "memory {} of {} · five-tuples {} of {} · reactors {} · swarms {}",
+        human_bytes(plan.memory.expected),
+        human_bytes(plan.memory.available),
+        grouped(plan.tuples.needed),
+        grouped(plan.tuples.possible),
+        plan.reactors.count,
+        plan.swarms.len(),
+    )
+}

@@ -1,0 +1,101 @@
+//! Memory per connection: what the agents took themselves, and what the kernel took for each end.
+
+use super::Report;
+use crate::account::{Account, Weight};
+use crate::driver::AgentId;
+use crate::event::Moment;
+use crate::observe::Sample;
+use crate::plan::Plan;
+
+/// Caches of which each end of a connection has its part.
+const WATCHED: &[&str] = &["eventpoll_epi", "eventpoll_pwq"];
+/// Caches that only a client's end needs: its source port is bound.
+const BOUND: &[&str] = &["tcp_bind_bucket", "tcp_bind2_bucket"];
+
+/// Below this many connections the noise of the machine is larger than what they take.
+const TOO_FEW: u64 = 1_000;
+
+pub fn fill(report: &mut Report, plan: &Plan, account: &Account) {
+    let Some(peak) = account.sample(Moment::Peak) else {
+        return absent(report, "the ramp did not end");
+    };
+    // Both ends of every connection that stood when the sample was taken.
+    let open = (peak.tcp_in_use() / 2).min(report.established);
+    if open < TOO_FEW {
+        return absent(report, "fewer than 1,000 connections stood: the machine's own changes are larger");
+    }
+    user(report, account, open);
+    let Some(before) = account.sample(Moment::Before) else { return };
+    let total = peak.kernel_bytes().saturating_sub(before.kernel_bytes());
+    if total == 0 {
+        return absent_kernel(report, "the kernel's memory did not grow: others gave back more");
+    }
+    report.kernel.bytes_per_connection = Some(rounded(total as f64 / open as f64));
+    match (grown(before, peak, WATCHED), grown(before, peak, BOUND)) {
+        (Some(watched), Some(bound)) => {
+            // With echo traffic the clients' ends are watched too.
+            let server_watched = if plan.echo.is_some() { watched / 2 } else { watched };
+            let alike = total.saturating_sub(watched + bound) / 2;
+            let server = alike + server_watched;
+            report.server.kernel_bytes_per_connection = Some(rounded(server as f64 / open as f64));
+            report.clients.kernel_bytes_per_connection =
+                Some(rounded(total.saturating_sub(server) as f64 / open as f64));
+        }
+        _ => absent_split(report, "/proc/slabinfo can be read by root only"),
+    }
+}
+
+fn user(report: &mut Report, account: &Account, open: u64) {
+    let side = |which: fn(&AgentId) -> bool| {
+        let weights: Vec<&Weight> =
+            account.weights.iter().filter(|(agent, _)| which(agent)).map(|(_, weight)| weight).collect();
+        let peak: Option<u64> = weights.iter().map(|weight| weight.peak).sum();
+        let grown: Option<u64> =
+            weights.iter().map(|weight| Some(weight.peak?.saturating_sub(weight.empty?))).sum();
+        (peak, grown.map(|grown| rounded(grown as f64 / open as f64)))
+    };
+    let server = side(|agent| matches!(agent, AgentId::Reactor(_)));
+    let clients = side(|agent| matches!(agent, AgentId::Swarm(_)));
+    (report.server.private_bytes, report.server.user_bytes_per_connection) = server;
+    (report.clients.private_bytes, report.clients.user_bytes_per_connection) = clients;
+    for (name, (peak, _)) in [("server", server), ("clients", clients)] {
+        if peak.is_none() {
+            let why = "an agent could not read its own memory, or had ended";
+            for field in ["private_bytes", "user_bytes_per_connection"] {
+                report.not_measured.insert(format!("{name}.{field}"), why.to_owned());
+            }
+        }
+    }
+}
+
+fn grown(before: &Sample, peak: &Sample, caches: &[&str]) -> Option<u64> {
+    let sum = |sample: &Sample| {
+        let known = sample.caches.as_ref()?;
+        Some(caches.iter().filter_map(|cache| known.get(*cache)).sum::<u64>())
+    };
+    Some(sum(peak)?.saturating_sub(sum(before)?))
+}
+
+fn absent(report: &mut Report, why: &str) {
+    for side in ["server", "clients"] {
+        for field in ["private_bytes", "user_bytes_per_connection"] {
+            report.not_measured.insert(format!("{side}.{field}"), why.to_owned());
+        }
+    }
+    absent_kernel(report, why);
+}
+
+fn absent_kernel(report: &mut Report, why: &str) {
+    report.not_measured.insert("kernel.bytes_per_connection".to_owned(), why.to_owned());
+    absent_split(report, why);
+}
+
+fn absent_split(report: &mut Report, why: &str) {
+    for side in ["server", "clients"] {
+        report.not_measured.insert(format!("{side}.kernel_bytes_per_connection"), why.to_owned());
+    }
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}

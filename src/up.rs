@@ -1,0 +1,280 @@
+//! The life of one run: build, ramp, hold, drain, down. It reads aloud like the screen.
+
+mod pump;
+
+use std::time::{Duration, Instant};
+
+use crate::agent::{Order, ReactorOrder, SwarmOrder};
+use crate::crew::{self, Crew};
+use crate::driver::{AgentId, Driver};
+use crate::error::{Error, Result};
+use crate::event::{Event, Log, Moment, Phase};
+use crate::plan::Plan;
+use crate::units::Rate;
+pub use pump::{Interrupts, Stop};
+
+/// How long agents may take to be ready, and to answer what is answered at once.
+const PROMPT: Duration = Duration::from_secs(15);
+
+/// How long closing may take when nothing moves any more.
+const DRAIN_STALL: Duration = Duration::from_secs(5);
+
+pub struct Run<'a, D: Driver> {
+    plan: &'a Plan,
+    driver: D,
+    crew: Crew,
+    log: &'a mut Log,
+    interrupts: Interrupts,
+    ramp: RampState,
+}
+
+/// Who is next, while the ramp goes on.
+#[derive(Default)]
+struct RampState {
+    next_swarm: u32,
+    ramping: u32,
+    next_reactor: u32,
+    /// What the last progress told, and when.
+    told: (u64, Option<Instant>),
+}
+
+impl<'a, D: Driver> Run<'a, D> {
+    pub fn new(plan: &'a Plan, driver: D, log: &'a mut Log, interrupts: Interrupts) -> Self {
+        Run { plan, driver, crew: Crew::default(), log, interrupts, ramp: RampState::default() }
+    }
+
+    /// Everything from build to down. Whatever goes wrong, the way down is taken.
+    pub async fn live(mut self, keep: bool) -> (D, Result<()>) {
+        let result = self.rise().await;
+        if let Err(error) = &result {
+            self.log.tell(Event::Broke { why: error.to_string() });
+        }
+        if keep && result.is_ok() {
+            self.stand().await;
+        }
+        self.drain().await;
+        let down = self.down().await;
+        (self.driver, result.and(down))
+    }
+
+    async fn rise(&mut self) -> Result<()> {
+        self.build().await?;
+        self.sample(Moment::Before);
+        self.ramp().await;
+        self.hold().await;
+        match self.interrupts.stopped() {
+            None => Ok(()),
+            Some(signal) => Err(Error::broke("running the lab", format!("interrupted by {signal}"))),
+        }
+    }
+
+    async fn build(&mut self) -> Result<()> {
+        let began = self.begin(Phase::Build);
+        let built = self.driver.build(self.plan).await?;
+        self.log.tell(Event::Built(built));
+        let swarms: Vec<AgentId> = (0..self.plan.swarms.len() as u32).map(AgentId::Swarm).collect();
+        self.start_next_reactor().await?;
+        self.start(&swarms).await?;
+        self.pump_for(PROMPT, |run| run.crew.all_ready()).await;
+        self.everyone_is_ready()?;
+        self.end(Phase::Build, began);
+        Ok(())
+    }
+
+    fn everyone_is_ready(&mut self) -> Result<()> {
+        let planned = self.plan.swarms.len() + 1;
+        let ready = self.crew.living(crew::everyone).len();
+        if (ready == planned && self.crew.all_ready()) || self.interrupts.stopped().is_some() {
+            return Ok(());
+        }
+        let why =
+            self.crew.first_failure().unwrap_or_else(|| format!("{ready} of {planned} agents are ready"));
+        Err(Error::broke("starting the agents", why))
+    }
+
+    async fn ramp(&mut self) {
+        let began = self.begin(Phase::Ramp);
+        self.crew.order(AgentId::Reactor(0), &Order::Go).await;
+        for _ in 0..self.plan.swarms_at_once {
+            self.ramp_next_swarm().await;
+        }
+        self.pump(|run| run.everything_is_tried()).await;
+        self.settle(Phase::Ramp, self.plan.ramp.timeout).await;
+        self.tell_progress();
+        self.end(Phase::Ramp, began);
+    }
+
+    fn everything_is_tried(&self) -> bool {
+        self.ramp.ramping == 0 && self.ramp.next_swarm as usize >= self.plan.swarms.len()
+    }
+
+    /// Waits until the server holds what the clients hold, or nothing moves any more.
+    async fn settle(&mut self, phase: Phase, patience: Duration) {
+        let agree = |run: &Self| {
+            let totals = run.log.account.totals();
+            totals.server.open == totals.clients.open
+        };
+        let mut seen = self.log.account.totals();
+        while !agree(self) && self.interrupts.stopped().is_none() {
+            self.pump_for(patience, agree).await;
+            let now = self.log.account.totals();
+            if now == seen {
+                break;
+            }
+            seen = now;
+        }
+        if !agree(self) {
+            let totals = self.log.account.totals();
+            let (clients, server) = (totals.clients.open, totals.server.open);
+            self.log.tell(Event::Unsettled { phase, clients, server });
+        }
+    }
+
+    async fn hold(&mut self) {
+        if self.interrupts.stopped().is_some() {
+            return;
+        }
+        let began = self.begin(Phase::Hold);
+        self.weigh().await;
+        self.sample(Moment::Peak);
+        if !self.plan.hold.is_zero() {
+            self.crew.order_all(crew::swarms, &Order::Hold).await;
+            self.pump_for(self.plan.hold, |_| false).await;
+        }
+        self.rest().await;
+        self.end(Phase::Hold, began);
+    }
+
+    async fn weigh(&mut self) {
+        self.crew.order_all(crew::everyone, &Order::Weigh).await;
+        self.pump_for(PROMPT, |run| run.crew.all_answered()).await;
+    }
+
+    /// Waits for the last echoes, and looks at every connection once more.
+    async fn rest(&mut self) {
+        self.crew.order_all(crew::swarms, &Order::Rest).await;
+        self.pump_for(self.plan.ramp.timeout + PROMPT, |run| run.crew.all_answered()).await;
+    }
+
+    /// `--keep`: stays until told to stop.
+    async fn stand(&mut self) {
+        self.log.tell(Event::Standing);
+        self.pump(|_| false).await;
+    }
+
+    async fn drain(&mut self) {
+        if self.crew.is_empty() {
+            return;
+        }
+        let began = self.begin(Phase::Drain);
+        // From here on the lab is on its way down: a second Ctrl-C does not stop that.
+        self.interrupts.ignore();
+        // The server must know first, or it takes the closings for losses.
+        self.crew.order_all(crew::reactors, &Order::Drain).await;
+        self.pump_for(PROMPT, |run| run.crew.all_answered()).await;
+        self.crew.order_all(crew::swarms, &Order::Drain).await;
+        self.settle_drained().await;
+        self.sample(Moment::Drained);
+        self.end(Phase::Drain, began);
+    }
+
+    async fn settle_drained(&mut self) {
+        let drained = |run: &Self| {
+            let totals = run.log.account.totals();
+            totals.clients.open == 0 && totals.server.open == 0
+        };
+        let mut seen = self.log.account.totals();
+        while !drained(self) {
+            self.pump_for(DRAIN_STALL, drained).await;
+            let now = self.log.account.totals();
+            if now == seen {
+                let (clients, server) = (now.clients.open, now.server.open);
+                self.log.tell(Event::Unsettled { phase: Phase::Drain, clients, server });
+                break;
+            }
+            seen = now;
+        }
+    }
+
+    async fn down(&mut self) -> Result<()> {
+        let began = self.begin(Phase::Down);
+        self.crew.let_go();
+        self.pump_for(PROMPT, |run| run.crew.is_gone()).await;
+        let outcome = self.driver.down().await?;
+        self.log.tell(Event::TakenDown(outcome));
+        self.end(Phase::Down, began);
+        Ok(())
+    }
+
+    fn begin(&mut self, phase: Phase) -> Instant {
+        self.log.tell(Event::Began { phase });
+        Instant::now()
+    }
+
+    fn end(&mut self, phase: Phase, began: Instant) {
+        self.log.tell(Event::Ended { phase, seconds: began.elapsed().as_secs_f64() });
+    }
+
+    fn sample(&mut self, moment: Moment) {
+        let sample = self.driver.sample(self.plan);
+        self.log.tell(Event::Kernel { moment, sample });
+    }
+
+    async fn start(&mut self, agents: &[AgentId]) -> Result<()> {
+        let started = self.driver.start(self.plan, agents)?;
+        for (agent, started) in agents.iter().zip(started) {
+            self.log.tell(Event::AgentStarted { agent: *agent, pid: started.pid });
+            self.crew.join(*agent, started);
+            self.crew.order(*agent, &self.first_order(*agent)).await;
+        }
+        Ok(())
+    }
+
+    /// One reactor stands by while another accepts, until all planned ones are started.
+    async fn start_next_reactor(&mut self) -> Result<()> {
+        let place = self.ramp.next_reactor;
+        if place >= self.plan.reactors.count {
+            return Ok(());
+        }
+        self.ramp.next_reactor += 1;
+        self.start(&[AgentId::Reactor(place)]).await
+    }
+
+    async fn ramp_next_swarm(&mut self) {
+        if (self.ramp.next_swarm as usize) < self.plan.swarms.len() {
+            let swarm = AgentId::Swarm(self.ramp.next_swarm);
+            self.ramp.next_swarm += 1;
+            self.ramp.ramping += 1;
+            self.crew.order(swarm, &Order::Go).await;
+        }
+    }
+
+    fn first_order(&self, agent: AgentId) -> Order {
+        let plan = self.plan;
+        match agent {
+            AgentId::Reactor(place) => Order::Reactor(ReactorOrder {
+                address: plan.server_address(),
+                ports: plan.server_ports.clone(),
+                backlog: plan.reactors.backlog,
+                capacity: plan.reactors.capacity,
+                chain: plan.lab.clone(),
+                place,
+            }),
+            AgentId::Swarm(index) => {
+                let swarm = &plan.swarms[index as usize];
+                Order::Swarm(SwarmOrder {
+                    tuples: plan.tuples_of(swarm.node, swarm.source_ports),
+                    first: swarm.first,
+                    count: swarm.count,
+                    window: plan.ramp.window,
+                    timeout_ms: plan.ramp.timeout.as_millis() as u64,
+                    rate: match plan.ramp.rate {
+                        Rate::Max => None,
+                        Rate::PerSecond(rate) => Some((rate / plan.swarms_at_once as u64).max(1)),
+                    },
+                    echo: plan.echo,
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Hearing the agents until something is so, a time is over, or someone interrupts.
+
+use std::future::pending;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::Run;
+use crate::agent::Word;
+use crate::driver::{AgentId, Driver, Heard};
+use crate::error::{Attempt, Result};
+use crate::event::Event;
+use crate::exit::Exit;
+
+/// How often the progress of all agents together is told.
+const PROGRESS: Duration = Duration::from_millis(250);
+
+/// The signals that ask a run to end in order.
+pub struct Interrupts {
+    signals: Vec<(&'static str, Signal)>,
+    stopped: Option<&'static str>,
+    ignoring: bool,
+}
+
+/// The signal that ended a run before its time.
+pub type Stop = &'static str;
+
+impl Interrupts {
+    pub fn listen() -> Result<Self> {
+        let kinds = [
+            ("SIGINT", SignalKind::interrupt()),
+            ("SIGTERM", SignalKind::terminate()),
+            ("SIGHUP", SignalKind::hangup()),
+        ];
+        let mut signals = Vec::new();
+        for (name, kind) in kinds {
+            signals.push((name, signal(kind).attempt(Exit::Broke, || format!("listening for {name}"))?));
+        }
+        Ok(Interrupts { signals, stopped: None, ignoring: false })
+    }
+
+    /// None ever comes: for tests.
+    pub fn none() -> Self {
+        Interrupts { signals: Vec::new(), stopped: None, ignoring: false }
+    }
+
+    pub fn stopped(&self) -> Option<Stop> {
+        self.stopped
+    }
+
+    pub fn ignore(&mut self) {
+        self.ignoring = true;
+    }
+
+    async fn next(&mut self) -> Stop {
+        if self.signals.is_empty() {
+            return pending().await;
+        }
+        let waits = self.signals.iter_mut().map(|(name, signal)| {
+            Box::pin(async move {
+                signal.recv().await;
+                *name
+            })
+        });
+        futures::future::select_all(waits).await.0
+    }
+}
+
+enum Came {
+    Heard(AgentId, Heard),
+    Nobody,
+    Tick,
+    Over,
+    Interrupted(Stop),
+}
+
+impl<D: Driver> Run<'_, D> {
+    /// Hears everyone until the condition is met. An interrupt ends it too, unless they are ignored.
+    pub async fn pump(&mut self, met: impl Fn(&Self) -> bool) {
+        self.pump_until(None, met).await;
+    }
+
+    /// The same, and patience ends it too.
+    pub async fn pump_for(&mut self, patience: Duration, met: impl Fn(&Self) -> bool) {
+        self.pump_until(Instant::now().checked_add(patience), met).await;
+    }
+
+    async fn pump_until(&mut self, deadline: Option<Instant>, met: impl Fn(&Self) -> bool) {
+        let mut tick = tokio::time::interval(PROGRESS);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        tick.reset();
+        let over = async move {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => pending().await,
+            }
+        };
+        tokio::pin!(over);
+        while !met(self) && (self.interrupts.ignoring || self.interrupts.stopped.is_none()) {
+            let came = tokio::select! {
+                biased;
+                signal = self.interrupts.next() => Came::Interrupted(signal),
+                heard = self.crew.next() => heard.map_or(Came::Nobody, |(agent, heard)| Came::Heard(agent, heard)),
+                _ = tick.tick() => Came::Tick,
+                () = &mut over => Came::Over,
+            };
+            match came {
+                Came::Heard(agent, heard) => self.take(agent, heard).await,
+                Came::Tick => self.tell_progress(),
+                // Nobody is left to be heard: only time and signals can still come.
+                Came::Nobody => {
+                    if met(self) || deadline.is_none() {
+                        return;
+                    }
+                    (&mut over).await;
+                    return;
+                }
+                Came::Over => return,
+                Came::Interrupted(_) if self.interrupts.ignoring => {}
+                Came::Interrupted(signal) => {
+                    self.interrupts.stopped = Some(signal);
+                    self.log.tell(Event::Interrupted { signal: signal.to_owned() });
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, agent: AgentId, heard: Heard) {
+        match heard {
+            Heard::Ended(how) => self.take_end(agent, how).await,
+            Heard::Word(word) => self.take_word(agent, word).await,
+        }
+    }
+
+    async fn take_word(&mut self, agent: AgentId, word: Word) {
+        self.crew.note(agent, &word);
+        match word {
+            Word::Ready { nofile, private_bytes, .. } => {
+                self.log.tell(Event::AgentReady { agent, nofile, private_bytes });
+            }
+            Word::Counts(counts) => self.log.tell(Event::Counts { agent, counts }),
+            Word::Weight { private_bytes } => self.log.tell(Event::Weight { agent, private_bytes }),
+            Word::Accepting => {
+                self.log.tell(Event::Accepting { agent });
+                if let Err(error) = self.start_next_reactor().await {
+                    self.log.tell(Event::Broke { why: error.to_string() });
+                }
+            }
+            Word::Full => self.log.tell(Event::Full { agent }),
+            Word::Ramped => {
+                self.log.tell(Event::Ramped { agent });
+                self.swarm_is_done().await;
+            }
+            Word::Rested { latencies } => self.log.tell(Event::Latencies { agent, latencies }),
+            Word::Draining | Word::Drained => {}
+            Word::Failed { why } => self.log.tell(Event::AgentFailed { agent, why }),
+        }
+    }
+
+    async fn swarm_is_done(&mut self) {
+        self.ramp.ramping = self.ramp.ramping.saturating_sub(1);
+        self.ramp_next_swarm().await;
+    }
+
+    async fn take_end(&mut self, agent: AgentId, how: String) {
+        let planned = self.crew.is_let_go();
+        let was_ramping = self.crew.bury(agent, &how, planned);
+        self.log.tell(Event::AgentEnded { agent, how, planned });
+        if was_ramping {
+            self.swarm_is_done().await;
+        }
+    }
+
+    pub fn tell_progress(&mut self) {
+        let totals = self.log.account.totals();
+        let (last, at) = self.ramp.told;
+        let now = Instant::now();
+        let since = at.map_or(PROGRESS, |at| now - at);
+        let established = totals.clients.established;
+        let per_second = (established.saturating_sub(last) as f64 / since.as_secs_f64().max(0.001)) as u64;
+        self.ramp.told = (established, Some(now));
+        self.log.tell(Event::Progress { established, open: totals.clients.open, per_second });
+    }
+}

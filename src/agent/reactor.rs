@@ -109,6 +109,11 @@ impl Reactor {
     /// Stops accepting for good; who has a copy of the listeners may go on.
     pub fn release_listeners(&mut self) {
         self.accepting = false;
+        for listener in &self.listeners {
+            // Closing our copy alone would leave it watched for as long as the others have theirs. An
+            // error says that it is watched no more.
+            let _ = self.poll.registry().deregister(&mut SourceFd(&listener.as_raw_fd()));
+        }
         self.listeners.clear();
     }
 

@@ -77,6 +77,7 @@ impl Account {
             }
             Event::Kernel { moment, sample } => self.samples.push((*moment, sample.clone())),
             Event::AgentEnded { agent, how, planned: false } => self.lose_agent(*agent, how),
+            Event::AgentSilent { agent } => self.lose_agent(*agent, "no answer"),
             Event::Unsettled { phase, clients, server } => self.unsettled.push((*phase, *clients, *server)),
             Event::Interrupted { signal } => self.interrupted = Some(signal.clone()),
             Event::Broke { why } => {
@@ -88,12 +89,13 @@ impl Account {
             | Event::Full { .. }
             | Event::Ramped { .. }
             | Event::Standing
+            | Event::Impatient { .. }
             | Event::AgentFailed { .. }
             | Event::AgentEnded { .. } => {}
         }
     }
 
-    /// Everything an agent still held is lost when it ends before its time.
+    /// Everything an agent still held is lost when it ends before its time, or answers no more.
     fn lose_agent(&mut self, agent: AgentId, how: &str) {
         let counts = self.counts.entry(agent).or_default();
         let held = std::mem::take(&mut counts.open);

@@ -56,6 +56,14 @@ pub fn load_and_plan(args: &LabArgs, host: &Host) -> Result<(Lab, Plan)> {
     Ok((lab, plan))
 }
 
+/// One thread: a runner waits more than it works, and its agents' parent must not be a worker that ends.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .attempt(Exit::Broke, || "starting the runtime".to_owned())
+}
+
 pub fn print_json(value: &impl serde::Serialize) -> Result<Exit> {
     let text = serde_json::to_string_pretty(value).attempt(Exit::Broke, || "writing JSON".to_owned())?;
     print_text(&text)

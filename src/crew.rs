@@ -18,8 +18,17 @@ struct Member {
     /// It has been asked something and has not answered yet.
     owes_answer: bool,
     ramping: bool,
+    /// It did not answer in time: nobody waits for it any more.
+    silent: bool,
     /// Why it could not go on.
     failed: Option<String>,
+}
+
+impl Member {
+    /// Nothing more is to be expected of it.
+    fn is_out(&self) -> bool {
+        self.ended || self.silent
+    }
 }
 
 #[derive(Default)]
@@ -37,6 +46,7 @@ impl Crew {
             ended: false,
             owes_answer: false,
             ramping: false,
+            silent: false,
             failed: None,
         };
         self.members.insert(agent, member);
@@ -73,6 +83,7 @@ impl Crew {
     /// Keeps what a word says about its agent.
     pub fn note(&mut self, agent: AgentId, word: &Word) {
         let Some(member) = self.members.get_mut(&agent) else { return };
+        member.silent = false;
         match word {
             Word::Ready { .. } => member.ready = true,
             Word::Weight { .. } | Word::Rested { .. } | Word::Draining => member.owes_answer = false,
@@ -95,7 +106,20 @@ impl Crew {
 
     /// Whether everyone who was asked has answered, or cannot any more.
     pub fn all_answered(&self) -> bool {
-        self.members.values().all(|member| member.ended || !member.owes_answer)
+        self.members.values().all(|member| member.is_out() || !member.owes_answer)
+    }
+
+    /// Stops waiting for those who were to answer, or to ramp, and have not. Who they are.
+    pub fn give_up_on_silent(&mut self) -> Vec<AgentId> {
+        let mut silent = Vec::new();
+        for (agent, member) in &mut self.members {
+            if !member.is_out() && (member.owes_answer || (member.ramping && swarms(*agent))) {
+                member.silent = true;
+                member.ramping = false;
+                silent.push(*agent);
+            }
+        }
+        silent
     }
 
     pub fn first_failure(&self) -> Option<String> {
@@ -107,16 +131,16 @@ impl Crew {
     }
 
     pub fn is_gone(&self) -> bool {
-        self.members.values().all(|member| member.ended)
+        self.members.values().all(Member::is_out)
     }
 
     pub fn living(&self, which: impl Fn(AgentId) -> bool) -> Vec<AgentId> {
-        let living = self.members.iter().filter(|(agent, member)| !member.ended && which(**agent));
+        let living = self.members.iter().filter(|(agent, member)| !member.is_out() && which(**agent));
         living.map(|(agent, _)| *agent).collect()
     }
 
     pub fn all_ready(&self) -> bool {
-        self.members.values().all(|member| member.ready || member.ended)
+        self.members.values().all(|member| member.ready || member.is_out())
     }
 
     /// Closes every agent's stdin: they end by themselves.

@@ -109,6 +109,15 @@ pub enum Event {
         how: String,
         planned: bool,
     },
+    /// It owes an answer and does not give it: nobody waits for it any more.
+    AgentSilent {
+        agent: AgentId,
+    },
+    /// A signal while the lab is on its way down already: what is still to do.
+    Impatient {
+        connections: u64,
+        agents: usize,
+    },
     /// Client and server did not come to agree in time.
     Unsettled {
         phase: Phase,

@@ -123,6 +123,11 @@ impl Listener for Screen {
             Event::AgentEnded { agent, how, planned: false } => {
                 self.notes.push(format!("{agent} ended: {how}"))
             }
+            Event::AgentSilent { agent } => self.notes.push(format!("{agent} does not answer any more")),
+            Event::Impatient { connections, agents } => self.line(&format!(
+                "\n         going down already: {} connections and {agents} agents are left",
+                grouped(*connections)
+            )),
             Event::Standing => self.line("the lab stands; Ctrl-C or `c1m-lab down` ends it"),
             // Drawing for each of an agent's counts would cost more than it shows.
             Event::Progress { .. } => {}

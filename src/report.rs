@@ -213,7 +213,7 @@ fn findings(account: &Account) -> Vec<String> {
             .push(format!("at the end of {phase} clients held {clients} connections, the server {server}"));
     }
     for (agent, how) in &account.ended_early {
-        findings.push(format!("{agent} ended before its time: {how}"));
+        findings.push(format!("{agent} was lost during the run: {how}"));
     }
     let unanswered = totals.clients.echo.sent - totals.clients.echo.answered - totals.clients.echo.wrong;
     if unanswered > 0 {

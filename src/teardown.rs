@@ -7,10 +7,17 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::journal::{Change, Journal, Standing};
+use crate::kernel::witness::Witness;
 use crate::kernel::{cgroup, netns, proc, sysctl};
 
 /// How long a killed process may take to go: it may have tens of thousands of sockets to close.
-const PROCESS_END: Duration = Duration::from_secs(20);
+const PROCESS_END: Duration = Duration::from_secs(30);
+/// How long a namespace may be held by sockets after its name is gone.
+const NAMESPACE_END: Duration = Duration::from_secs(20);
+/// What fails because something else has not quite ended is tried again.
+const TRIES: usize = 4;
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// Something that could not be taken down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,46 +42,111 @@ pub struct Outcome {
     pub restored: Vec<Restored>,
 }
 
-/// Takes down everything that the journal knows to stand.
-pub fn undo(journal: &mut Journal) -> Result<Outcome> {
-    let standing = journal.standing();
+/// Takes down everything that the journal knows to stand. What was undone is crossed off at once, so that
+/// it can be called again after any interruption.
+pub async fn undo(journal: &mut Journal) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    let rebooted = journal.header().is_some_and(|header| header.boot_id != proc::boot_id());
-    kill_processes(&standing);
-    let mut undone = Vec::new();
-    for one in &standing {
-        // After a reboot only files on disk can still be there, and none of these are.
-        let result = if rebooted { Ok(()) } else { undo_one(one, &mut outcome) };
-        match result {
-            Ok(()) => undone.push(one.id),
-            Err(leftover) => outcome.left_behind.push(leftover),
-        }
+    if journal.header().is_some_and(|header| header.boot_id != proc::boot_id()) {
+        // After a reboot nothing of it can still be there: not one of these lives on a disk.
+        let ids: Vec<u64> = journal.standing().iter().map(|standing| standing.id).collect();
+        journal.undone(&ids)?;
+        return Ok(outcome);
     }
-    journal.undone(&undone)?;
+    end_processes(&journal.standing()).await;
+    let witness = watch_namespaces(&journal.standing()).await;
+    for attempt in 1..=TRIES {
+        outcome.left_behind.clear();
+        undo_once(journal, &mut outcome)?;
+        if outcome.left_behind.is_empty() || attempt == TRIES {
+            break;
+        }
+        tokio::time::sleep(BETWEEN_TRIES).await;
+    }
+    wait_for_namespaces(witness, &mut outcome).await;
     Ok(outcome)
 }
 
-/// All are told to end before any is waited for.
-fn kill_processes(standing: &[Standing]) {
-    for one in standing {
-        if let Change::Process { pid, start_time, .. } = &one.change
-            && proc::start_time(Some(*pid)).ok() == Some(*start_time)
-        {
-            signal(*pid);
+fn undo_once(journal: &mut Journal, outcome: &mut Outcome) -> Result<()> {
+    let mut undone = Vec::new();
+    for standing in journal.standing() {
+        match undo_one(&standing, outcome) {
+            Ok(()) => undone.push(standing.id),
+            Err(leftover) => outcome.left_behind.push(leftover),
         }
+    }
+    journal.undone(&undone)
+}
+
+/// All are told to end before any is waited for.
+async fn end_processes(standing: &[Standing]) {
+    let alive: Vec<(u32, u64)> = standing
+        .iter()
+        .filter_map(|standing| match standing.change {
+            Change::Process { pid, start_time, .. } => Some((pid, start_time)),
+            _ => None,
+        })
+        .filter(|(pid, start_time)| is_alive(*pid, *start_time))
+        .collect();
+    for (pid, _) in &alive {
+        kill(*pid);
+    }
+    let began = Instant::now();
+    while alive.iter().any(|(pid, start_time)| is_alive(*pid, *start_time)) && began.elapsed() < PROCESS_END {
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-fn signal(pid: u32) {
+/// A pid alone may by now belong to someone else.
+fn is_alive(pid: u32, start_time: u64) -> bool {
+    proc::start_time(Some(pid)).ok() == Some(start_time) && !proc::is_zombie(pid)
+}
+
+fn kill(pid: u32) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         // A process that has gone meanwhile is what was wanted.
         let _ = rustix::process::kill_process(pid, Signal::KILL);
     }
 }
 
+/// Without a witness the names still go; only nobody waits until the namespaces have followed.
+async fn watch_namespaces(standing: &[Standing]) -> Option<Witness> {
+    let mut witness = Witness::open().ok()?;
+    for one in standing {
+        let Change::Namespace { name, inode } = &one.change else { continue };
+        if let Ok(namespace) = netns::open(name)
+            && inode.is_none_or(|inode| inode == namespace.inode)
+        {
+            witness.watch(namespace.file()).await.ok()?;
+        }
+    }
+    Some(witness)
+}
+
+async fn wait_for_namespaces(witness: Option<Witness>, outcome: &mut Outcome) {
+    let Some(mut witness) = witness else { return };
+    // Those whose names could not be taken away have been told already.
+    if !outcome.left_behind.is_empty() {
+        return;
+    }
+    match witness.wait(NAMESPACE_END).await {
+        Ok(0) => {}
+        Ok(held) => outcome.left_behind.push(Leftover {
+            what: format!("{held} namespaces without a name"),
+            why: "something still uses them: a process that entered one, or a socket".to_owned(),
+        }),
+        Err(error) => outcome.left_behind.push(Leftover {
+            what: "the lab's namespaces".to_owned(),
+            why: format!("cannot be watched: {error}"),
+        }),
+    }
+}
+
 fn undo_one(standing: &Standing, outcome: &mut Outcome) -> Result<(), Leftover> {
     match &standing.change {
-        Change::Process { name, pid, start_time } => wait_for_end(name, *pid, *start_time),
+        Change::Process { name, pid, start_time } if is_alive(*pid, *start_time) => {
+            Err(Leftover { what: format!("process {pid} ({name})"), why: "it does not end".to_owned() })
+        }
+        Change::Process { .. } => Ok(()),
         Change::Namespace { name, inode } => remove_namespace(name, *inode),
         Change::Cgroup { path, inode } => cgroup::remove(path, *inode)
             .map_err(|why| Leftover { what: format!("cgroup {}", path.display()), why: why.to_string() }),
@@ -91,25 +163,12 @@ fn undo_one(standing: &Standing, outcome: &mut Outcome) -> Result<(), Leftover> 
     }
 }
 
-fn wait_for_end(name: &str, pid: u32, start_time: u64) -> Result<(), Leftover> {
-    let began = Instant::now();
-    while proc::start_time(Some(pid)).ok() == Some(start_time) && !proc::is_zombie(pid) {
-        if began.elapsed() > PROCESS_END {
-            return Err(Leftover {
-                what: format!("process {pid} ({name})"),
-                why: "it does not end".to_owned(),
-            });
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    Ok(())
-}
-
 fn remove_namespace(name: &str, inode: Option<u64>) -> Result<(), Leftover> {
     let leftover = |why: String| Leftover { what: format!("namespace {name}"), why };
     match (netns::inode(name), inode) {
-        // Gone already, or the name now belongs to another namespace, which is not ours.
+        // Gone already; perhaps the empty file of its name is left.
         (None, _) => netns::remove_unused_name(name).map_err(|error| leftover(error.to_string())),
+        // The name belongs to another namespace by now, which is not ours.
         (Some(now), Some(ours)) if now != ours => Ok(()),
         _ => netns::remove(name).map_err(|error| leftover(error.to_string())),
     }

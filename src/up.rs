@@ -10,14 +10,15 @@ use crate::driver::{AgentId, Driver};
 use crate::error::{Error, Result};
 use crate::event::{Event, Log, Moment, Phase};
 use crate::plan::Plan;
+use crate::teardown::Outcome;
 use crate::units::Rate;
 pub use pump::{Interrupts, Stop};
 
 /// How long agents may take to be ready, and to answer what is answered at once.
-const PROMPT: Duration = Duration::from_secs(15);
+const PROMPT: Duration = Duration::from_secs(10);
 
-/// How long closing may take when nothing moves any more.
-const DRAIN_STALL: Duration = Duration::from_secs(5);
+/// How long client and server may disagree while nothing moves any more.
+const SETTLE: Duration = Duration::from_secs(5);
 
 pub struct Run<'a, D: Driver> {
     plan: &'a Plan,
@@ -98,8 +99,14 @@ impl<'a, D: Driver> Run<'a, D> {
         for _ in 0..self.plan.swarms_at_once {
             self.ramp_next_swarm().await;
         }
-        self.pump(|run| run.everything_is_tried()).await;
-        self.settle(Phase::Ramp, self.plan.ramp.timeout).await;
+        let patience = self.plan.ramp.timeout + PROMPT;
+        while !self.pump_while_moving(patience, Self::everything_is_tried).await && self.goes_on() {
+            // Whoever is at it does not get on: the others have their turn.
+            self.give_up_on_silent();
+            self.ramp.ramping = 0;
+            self.ramp_next_swarm().await;
+        }
+        self.settle().await;
         self.tell_progress();
         self.end(Phase::Ramp, began);
     }
@@ -108,25 +115,38 @@ impl<'a, D: Driver> Run<'a, D> {
         self.ramp.ramping == 0 && self.ramp.next_swarm as usize >= self.plan.swarms.len()
     }
 
+    fn goes_on(&self) -> bool {
+        self.interrupts.stopped().is_none() && !self.crew.living(crew::swarms).is_empty()
+    }
+
     /// Waits until the server holds what the clients hold, or nothing moves any more.
-    async fn settle(&mut self, phase: Phase, patience: Duration) {
+    async fn settle(&mut self) {
         let agree = |run: &Self| {
             let totals = run.log.account.totals();
             totals.server.open == totals.clients.open
         };
-        let mut seen = self.log.account.totals();
-        while !agree(self) && self.interrupts.stopped().is_none() {
-            self.pump_for(patience, agree).await;
-            let now = self.log.account.totals();
-            if now == seen {
-                break;
-            }
-            seen = now;
+        if !self.pump_while_moving(SETTLE, agree).await {
+            self.tell_unsettled(Phase::Ramp);
         }
-        if !agree(self) {
-            let totals = self.log.account.totals();
-            let (clients, server) = (totals.clients.open, totals.server.open);
-            self.log.tell(Event::Unsettled { phase, clients, server });
+    }
+
+    fn tell_unsettled(&mut self, phase: Phase) {
+        let totals = self.log.account.totals();
+        let (clients, server) = (totals.clients.open, totals.server.open);
+        self.log.tell(Event::Unsettled { phase, clients, server });
+    }
+
+    fn give_up_on_silent(&mut self) {
+        for agent in self.crew.give_up_on_silent() {
+            self.log.tell(Event::AgentSilent { agent });
+        }
+    }
+
+    /// Waits for the answers to the last order; who does not give one is not waited for again.
+    async fn hear_answers(&mut self, patience: Duration) {
+        self.pump_for(patience, |run| run.crew.all_answered()).await;
+        if self.goes_on() {
+            self.give_up_on_silent();
         }
     }
 
@@ -147,13 +167,13 @@ impl<'a, D: Driver> Run<'a, D> {
 
     async fn weigh(&mut self) {
         self.crew.order_all(crew::everyone, &Order::Weigh).await;
-        self.pump_for(PROMPT, |run| run.crew.all_answered()).await;
+        self.hear_answers(PROMPT).await;
     }
 
     /// Waits for the last echoes, and looks at every connection once more.
     async fn rest(&mut self) {
         self.crew.order_all(crew::swarms, &Order::Rest).await;
-        self.pump_for(self.plan.ramp.timeout + PROMPT, |run| run.crew.all_answered()).await;
+        self.hear_answers(self.plan.ramp.timeout + PROMPT).await;
     }
 
     /// `--keep`: stays until told to stop.
@@ -171,39 +191,42 @@ impl<'a, D: Driver> Run<'a, D> {
         self.interrupts.ignore();
         // The server must know first, or it takes the closings for losses.
         self.crew.order_all(crew::reactors, &Order::Drain).await;
-        self.pump_for(PROMPT, |run| run.crew.all_answered()).await;
+        self.hear_answers(PROMPT).await;
         self.crew.order_all(crew::swarms, &Order::Drain).await;
-        self.settle_drained().await;
-        self.sample(Moment::Drained);
-        self.end(Phase::Drain, began);
-    }
-
-    async fn settle_drained(&mut self) {
         let drained = |run: &Self| {
             let totals = run.log.account.totals();
             totals.clients.open == 0 && totals.server.open == 0
         };
-        let mut seen = self.log.account.totals();
-        while !drained(self) {
-            self.pump_for(DRAIN_STALL, drained).await;
-            let now = self.log.account.totals();
-            if now == seen {
-                let (clients, server) = (now.clients.open, now.server.open);
-                self.log.tell(Event::Unsettled { phase: Phase::Drain, clients, server });
-                break;
-            }
-            seen = now;
+        if !self.pump_while_moving(SETTLE, drained).await {
+            self.tell_unsettled(Phase::Drain);
         }
+        self.sample(Moment::Drained);
+        self.end(Phase::Drain, began);
     }
 
     async fn down(&mut self) -> Result<()> {
         let began = self.begin(Phase::Down);
         self.crew.let_go();
         self.pump_for(PROMPT, |run| run.crew.is_gone()).await;
-        let outcome = self.driver.down().await?;
+        let outcome = self.take_down().await?;
         self.log.tell(Event::TakenDown(outcome));
         self.end(Phase::Down, began);
         Ok(())
+    }
+
+    async fn take_down(&mut self) -> Result<Outcome> {
+        let (driver, interrupts, log) = (&mut self.driver, &mut self.interrupts, &mut self.log);
+        let down = driver.down();
+        tokio::pin!(down);
+        loop {
+            tokio::select! {
+                outcome = &mut down => return outcome,
+                _ = interrupts.next() => {
+                    let agents = self.crew.living(crew::everyone).len();
+                    log.tell(Event::Impatient { connections: log.account.totals().clients.open, agents });
+                }
+            }
+        }
     }
 
     fn begin(&mut self, phase: Phase) -> Instant {
@@ -241,11 +264,14 @@ impl<'a, D: Driver> Run<'a, D> {
     }
 
     async fn ramp_next_swarm(&mut self) {
-        if (self.ramp.next_swarm as usize) < self.plan.swarms.len() {
+        while (self.ramp.next_swarm as usize) < self.plan.swarms.len() {
             let swarm = AgentId::Swarm(self.ramp.next_swarm);
             self.ramp.next_swarm += 1;
-            self.ramp.ramping += 1;
-            self.crew.order(swarm, &Order::Go).await;
+            // One that has ended meanwhile has no turn.
+            if !self.crew.living(|agent| agent == swarm).is_empty() {
+                self.ramp.ramping += 1;
+                return self.crew.order(swarm, &Order::Go).await;
+            }
         }
     }
 

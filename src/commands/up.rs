@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::{load_and_plan, print_json};
 use crate::cli::UpArgs;
 use crate::driver::netns::NetnsDriver;
-use crate::error::{Attempt, Error, Result};
+use crate::error::{Error, Result};
 use crate::event::{Listener, Log};
 use crate::exit::Exit;
 use crate::host::{self, Capability, Host};
@@ -15,6 +15,7 @@ use crate::plan::Plan;
 use crate::progress::{Screen, Show};
 use crate::report::folder::Folder;
 use crate::report::{self, Report, text};
+use crate::say::say;
 use crate::up::{Interrupts, Run};
 
 /// The privileges a lab of namespaces needs, and what for.
@@ -31,15 +32,11 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
     let journal = Journal::begin(header(&plan, &folder))?;
     folder.write("plan.json", &plan)?;
     let show = Show::on_stderr(args.quiet);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .attempt(Exit::Broke, || "starting the runtime".to_owned())?;
-    let report = runtime.block_on(live(&plan, journal, &host, &folder, (show, args.keep)))?;
+    let report = super::runtime()?.block_on(live(&plan, journal, &host, &folder, (show, args.keep)))?;
     let path = folder.write("report.json", &report)?;
     if show != Show::Quiet {
-        text::lines(&report).iter().for_each(|line| eprintln!("{line}"));
-        eprintln!(" report  {}", shortened(&path));
+        text::lines(&report).iter().for_each(|line| say(line));
+        say(format!(" report  {}", shortened(&path)));
     }
     if args.json {
         print_json(&report)?;
@@ -88,7 +85,7 @@ async fn live(
     log.flush();
     folder.give_away(&events);
     if let Some(trouble) = &log.trouble {
-        eprintln!("warning: not all events are in the run's folder: {trouble}");
+        say(format!("warning: not all events are in the run's folder: {trouble}"));
     }
     let report = report::settle(plan, &log.account);
     if report.left_behind.is_empty() {

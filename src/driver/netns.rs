@@ -167,7 +167,7 @@ impl Driver for NetnsDriver {
 
     async fn down(&mut self) -> Result<Outcome> {
         self.namespaces.clear();
-        teardown::undo(&mut self.journal)
+        teardown::undo(&mut self.journal).await
     }
 
     fn moved_settings(&self) -> &[HostSetting] {

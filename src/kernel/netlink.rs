@@ -106,6 +106,16 @@ impl Drop for Netlink {
 }
 
 impl Netlink {
+    /// One request, all its answers.
+    pub async fn ask(
+        &mut self,
+        message: NetlinkMessage<RouteNetlinkMessage>,
+    ) -> io::Result<Vec<NetlinkMessage<RouteNetlinkMessage>>> {
+        self.sent += 1;
+        let answers = self.handle.request(message, SocketAddr::new(0, 0)).map_err(io::Error::other)?;
+        Ok(answers.collect().await)
+    }
+
     /// Sends all requests; the first that fails is named.
     pub async fn send(&mut self, requests: &[Request]) -> Result<(), (String, io::Error)> {
         for batch in requests.chunks(BATCH) {

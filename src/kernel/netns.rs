@@ -113,6 +113,14 @@ pub fn remove(name: &str) -> io::Result<()> {
     NetNs::get_from_env(name, Names).and_then(NetNs::remove).map_err(io::Error::other)
 }
 
+/// Runs `work` in a new namespace without a name, which lasts as long as what `work` opened in it.
+pub fn in_new_namespace<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    in_own_thread(|| {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        work()
+    })
+}
+
 /// Runs `visit` once inside each namespace, on a thread that ends afterwards.
 pub fn inside_each<'a, T: Send>(
     files: impl IntoIterator<Item = &'a File> + Send,

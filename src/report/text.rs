@@ -45,7 +45,7 @@ pub fn lines(report: &Report) -> Vec<String> {
 fn ends(what: &str, ends: &Ends) -> Vec<String> {
     let row = |row: &crate::agent::tally::Row| {
         let how = match row.operation {
-            Operation::Agent => format!("its process ended with {}", row.errno),
+            Operation::Agent => format!("the loss of their process: {}", row.errno),
             operation => format!("{} {}: {}", name(operation), row.errno, errno::meaning(&row.errno)),
         };
         format!("   {what} {} by {how}", grouped(row.count))

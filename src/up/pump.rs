@@ -7,6 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Run;
 use crate::agent::Word;
+use crate::crew;
 use crate::driver::{AgentId, Driver, Heard};
 use crate::error::{Attempt, Result};
 use crate::event::Event;
@@ -52,7 +53,7 @@ impl Interrupts {
         self.ignoring = true;
     }
 
-    async fn next(&mut self) -> Stop {
+    pub async fn next(&mut self) -> Stop {
         if self.signals.is_empty() {
             return pending().await;
         }
@@ -85,6 +86,24 @@ impl<D: Driver> Run<'_, D> {
         self.pump_until(Instant::now().checked_add(patience), met).await;
     }
 
+    /// Hears everyone for as long as any count moves, and for `patience` after. Whether it was met.
+    pub async fn pump_while_moving(&mut self, patience: Duration, met: impl Fn(&Self) -> bool) -> bool {
+        let mut seen = self.log.account.totals();
+        loop {
+            self.pump_for(patience, &met).await;
+            let now = self.log.account.totals();
+            if met(self) || now == seen || !self.is_pumping() {
+                return met(self);
+            }
+            seen = now;
+        }
+    }
+
+    /// An interrupt ends all waiting, until they are ignored.
+    fn is_pumping(&self) -> bool {
+        self.interrupts.ignoring || self.interrupts.stopped.is_none()
+    }
+
     async fn pump_until(&mut self, deadline: Option<Instant>, met: impl Fn(&Self) -> bool) {
         let mut tick = tokio::time::interval(PROGRESS);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -96,7 +115,7 @@ impl<D: Driver> Run<'_, D> {
             }
         };
         tokio::pin!(over);
-        while !met(self) && (self.interrupts.ignoring || self.interrupts.stopped.is_none()) {
+        while !met(self) && self.is_pumping() {
             let came = tokio::select! {
                 biased;
                 signal = self.interrupts.next() => Came::Interrupted(signal),
@@ -116,7 +135,11 @@ impl<D: Driver> Run<'_, D> {
                     return;
                 }
                 Came::Over => return,
-                Came::Interrupted(_) if self.interrupts.ignoring => {}
+                Came::Interrupted(_) if self.interrupts.ignoring => {
+                    let agents = self.crew.living(crew::everyone).len();
+                    let connections = self.log.account.totals().clients.open;
+                    self.log.tell(Event::Impatient { connections, agents });
+                }
                 Came::Interrupted(signal) => {
                     self.interrupts.stopped = Some(signal);
                     self.log.tell(Event::Interrupted { signal: signal.to_owned() });

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
+use crate::kernel::proc;
+use crate::units::Subnet;
 
 /// One folder for each standing lab.
 pub const DIRECTORY: &str = "/run/c1m-lab";
@@ -46,6 +48,15 @@ pub struct Header {
     pub boot_id: String,
     pub began_unix_ms: u64,
     pub run_directory: PathBuf,
+    pub connections: u64,
+    pub subnet: Subnet,
+}
+
+impl Header {
+    /// Whether the runner is still at work.
+    pub fn is_running(&self) -> bool {
+        self.boot_id == proc::boot_id() && proc::is_alive(self.runner, self.runner_start_time)
+    }
 }
 
 /// A change that may still stand. `certain`: it was made, and its identity is known.
@@ -219,6 +230,27 @@ impl Journal {
 /// Looks at a journal without taking its lock: for `status`.
 pub fn look(lab: &str) -> (Option<Header>, Vec<Standing>) {
     read_file(&directory_of(lab).join("journal.jsonl"))
+}
+
+/// A host setting that a standing lab has moved, or relies on another lab's move of it.
+pub struct Moved {
+    pub lab: String,
+    pub key: String,
+    /// What it was before any lab moved it.
+    pub before: String,
+}
+
+/// The host settings that labs other than this one have moved.
+pub fn moved_by_others(lab: &str) -> Vec<Moved> {
+    let others = labs().into_iter().filter(|other| other != lab);
+    let moved = |other: String| {
+        let (_, standing) = look(&other);
+        standing.into_iter().filter_map(move |one| match one.change {
+            Change::Setting { key, before, .. } => Some(Moved { lab: other.clone(), key, before }),
+            _ => None,
+        })
+    };
+    others.flat_map(moved).collect()
 }
 
 fn read_file(path: &Path) -> (Option<Header>, Vec<Standing>) {

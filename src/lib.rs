@@ -25,6 +25,7 @@ pub mod account;
 pub mod event;
 pub mod progress;
 pub mod report;
+pub mod rootless;
 pub mod say;
 
 pub mod cli;

@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal};
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::journal::{Change, Journal, Standing};
+use crate::journal::{self, Change, Journal, Moved, Standing};
 use crate::kernel::witness::Witness;
 use crate::kernel::{cgroup, netns, proc, sysctl};
 
@@ -68,8 +68,9 @@ pub async fn undo(journal: &mut Journal) -> Result<Outcome> {
 
 fn undo_once(journal: &mut Journal, outcome: &mut Outcome) -> Result<()> {
     let mut undone = Vec::new();
+    let others = journal::moved_by_others(&journal.lab);
     for standing in journal.standing() {
-        match undo_one(&standing, outcome) {
+        match undo_one(&standing, &others, outcome) {
             Ok(()) => undone.push(standing.id),
             Err(leftover) => outcome.left_behind.push(leftover),
         }
@@ -85,20 +86,17 @@ async fn end_processes(standing: &[Standing]) {
             Change::Process { pid, start_time, .. } => Some((pid, start_time)),
             _ => None,
         })
-        .filter(|(pid, start_time)| is_alive(*pid, *start_time))
+        .filter(|(pid, start_time)| proc::is_alive(*pid, *start_time))
         .collect();
     for (pid, _) in &alive {
         kill(*pid);
     }
     let began = Instant::now();
-    while alive.iter().any(|(pid, start_time)| is_alive(*pid, *start_time)) && began.elapsed() < PROCESS_END {
+    while alive.iter().any(|(pid, start_time)| proc::is_alive(*pid, *start_time))
+        && began.elapsed() < PROCESS_END
+    {
         tokio::time::sleep(LOOK_EVERY).await;
     }
-}
-
-/// A pid alone may by now belong to someone else.
-fn is_alive(pid: u32, start_time: u64) -> bool {
-    proc::start_time(Some(pid)).ok() == Some(start_time) && !proc::is_zombie(pid)
 }
 
 fn kill(pid: u32) {
@@ -141,9 +139,9 @@ async fn wait_for_namespaces(witness: Option<Witness>, outcome: &mut Outcome) {
     }
 }
 
-fn undo_one(standing: &Standing, outcome: &mut Outcome) -> Result<(), Leftover> {
+fn undo_one(standing: &Standing, others: &[Moved], outcome: &mut Outcome) -> Result<(), Leftover> {
     match &standing.change {
-        Change::Process { name, pid, start_time } if is_alive(*pid, *start_time) => {
+        Change::Process { name, pid, start_time } if proc::is_alive(*pid, *start_time) => {
             Err(Leftover { what: format!("process {pid} ({name})"), why: "it does not end".to_owned() })
         }
         Change::Process { .. } => Ok(()),
@@ -156,7 +154,10 @@ fn undo_one(standing: &Standing, outcome: &mut Outcome) -> Result<(), Leftover> 
             Ok(())
         }
         Change::Setting { key, before, during } => {
-            let restored = restore(key, before, during)?;
+            let restored = match others.iter().find(|other| other.key == *key) {
+                Some(other) => left_to(&other.lab, key, before, during),
+                None => restore(key, before, during)?,
+            };
             outcome.restored.push(restored);
             Ok(())
         }
@@ -172,6 +173,13 @@ fn remove_namespace(name: &str, inode: Option<u64>) -> Result<(), Leftover> {
         (Some(now), Some(ours)) if now != ours => Ok(()),
         _ => netns::remove(name).map_err(|error| leftover(error.to_string())),
     }
+}
+
+/// The last lab that relies on a setting puts it back; it knows what it was before the first.
+fn left_to(lab: &str, key: &str, before: &str, during: &str) -> Restored {
+    let now = proc::read_sysctl(key).unwrap_or_default();
+    let note = Some(format!("the lab `{lab}` still relies on it, and will put it back"));
+    Restored { key: key.to_owned(), before: before.to_owned(), during: during.to_owned(), after: now, note }
 }
 
 /// Puts a setting back, unless someone else has changed it meanwhile.

@@ -6,7 +6,7 @@ use super::{load_and_plan, print_json, print_text};
 use crate::cli::{CheckArgs, LabArgs};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::host::{self, Capability, Host, Presence, Version};
+use crate::host::{Capability, Host, Presence, Version};
 use crate::plan::Plan;
 use crate::units::{grouped, human_bytes};
 
@@ -35,7 +35,7 @@ struct Checked<'a> {
 }
 
 pub fn run(args: &CheckArgs) -> Result<Exit> {
-    let host = host::read();
+    let host = super::host_beside_other_labs();
     let planned = args
         .file
         .as_ref()

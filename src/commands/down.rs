@@ -1,5 +1,9 @@
 //! `c1m-lab down`: undoes what a lab's journal says was done.
 
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+
 use crate::cli::DownArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -37,7 +41,28 @@ fn which(args: &DownArgs) -> Result<Vec<String>> {
     }
 }
 
+/// How long a runner that was asked to stop may take: it may have a million connections to close.
+const RUNNER_END: Duration = Duration::from_secs(120);
+
+/// A lab that runs is asked to end in order; what its runner leaves is then undone here.
+fn stop_runner(lab: &str) {
+    let Some(header) = journal::look(lab).0.filter(journal::Header::is_running) else { return };
+    let Some(pid) = i32::try_from(header.runner).ok().and_then(Pid::from_raw) else { return };
+    say(format!("{lab}: asking its runner, process {}, to stop", header.runner));
+    // It may end by itself this very moment.
+    let _ = rustix::process::kill_process(pid, Signal::TERM);
+    let began = Instant::now();
+    while header.is_running() && began.elapsed() < RUNNER_END {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn take_down(lab: &str) -> Result<Exit> {
+    stop_runner(lab);
+    if !journal::labs().iter().any(|standing| standing == lab) {
+        say(format!("{lab}: down, by its own runner"));
+        return Ok(Exit::Done);
+    }
     let mut journal = Journal::open(lab)?;
     let standing = journal.standing().len();
     let outcome = super::runtime()?.block_on(teardown::undo(&mut journal))?;

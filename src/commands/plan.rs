@@ -4,7 +4,6 @@ use super::{load_and_plan, print_json, print_text};
 use crate::cli::PlanArgs;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::host;
 use crate::plan::{Node, Plan, Role};
 use crate::units::{grouped, human_bytes};
 
@@ -12,7 +11,7 @@ use crate::units::{grouped, human_bytes};
 const SHOWN: usize = 6;
 
 pub fn run(args: &PlanArgs) -> Result<Exit> {
-    let host = host::read();
+    let host = super::host_beside_other_labs();
     let (_, plan) = load_and_plan(&args.lab, &host)?;
     if args.json { print_json(&plan) } else { print_text(&text(&plan)) }
 }

@@ -54,7 +54,7 @@ fn status(lab: &str) -> Status {
     Status {
         lab: lab.to_owned(),
         runner: header.as_ref().map(|header| header.runner),
-        running: header.as_ref().is_some_and(|header| is_alive(header.runner, header.runner_start_time)),
+        running: header.as_ref().is_some_and(journal::Header::is_running),
         age_seconds: header.as_ref().map(|header| now.as_secs().saturating_sub(header.began_unix_ms / 1000)),
         connections: clients.map(|node| node.tcp_sockets).sum(),
         nodes,
@@ -73,12 +73,8 @@ fn node(standing: &Standing) -> Option<Node> {
     Some(Node { namespace: name.clone(), tcp_sockets: inside.map(|sockets| sockets.tcp_inuse) })
 }
 
-fn is_alive(pid: u32, start_time: u64) -> bool {
-    proc::start_time(Some(pid)).ok() == Some(start_time) && !proc::is_zombie(pid)
-}
-
 fn is_live_process(standing: &Standing) -> bool {
-    matches!(&standing.change, Change::Process { pid, start_time, .. } if is_alive(*pid, *start_time))
+    matches!(&standing.change, Change::Process { pid, start_time, .. } if proc::is_alive(*pid, *start_time))
 }
 
 fn setting(standing: &Standing) -> Option<String> {

@@ -8,13 +8,14 @@ use crate::driver::netns::NetnsDriver;
 use crate::error::{Error, Result};
 use crate::event::{Listener, Log};
 use crate::exit::Exit;
-use crate::host::{self, Capability, Host};
+use crate::host::{Capability, Host};
 use crate::journal::{Header, Journal};
 use crate::kernel::proc;
 use crate::plan::Plan;
 use crate::progress::{Screen, Show};
 use crate::report::folder::Folder;
 use crate::report::{self, Report, text};
+use crate::rootless;
 use crate::say::say;
 use crate::up::{Interrupts, Run};
 
@@ -25,9 +26,10 @@ const NEEDED: [(Capability, &str); 2] = [
 ];
 
 pub fn run(args: &UpArgs) -> Result<Exit> {
-    let host = host::read();
+    let host = super::host_beside_other_labs();
+    // A lab file that is wrong is told before anything else.
     let (_, plan) = load_and_plan(&args.lab, &host)?;
-    allowed(&host)?;
+    let host = allowed(host)?;
     let folder = Folder::create(args.out.as_deref(), &plan.lab)?;
     let journal = Journal::begin(header(&plan, &folder))?;
     folder.write("plan.json", &plan)?;
@@ -44,17 +46,21 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
     Ok(report.exit())
 }
 
-fn allowed(host: &Host) -> Result<()> {
+/// As root the lab is made here; an ordinary user gets a namespace where it may be made.
+fn allowed(host: Host) -> Result<Host> {
     let missing: Vec<String> = NEEDED
         .iter()
         .filter(|(capability, _)| !host.has(*capability))
         .map(|(capability, what_for)| format!("{capability} ({what_for})"))
         .collect();
     if missing.is_empty() {
-        return Ok(());
+        Ok(host)
+    } else if host.uid == 0 {
+        Err(Error::host("starting the lab", format!("this process lacks {}", missing.join(" and ")))
+            .remedy("in a container, add them: `--cap-add SYS_ADMIN --cap-add NET_ADMIN`"))
+    } else {
+        rootless::enter(&host)
     }
-    Err(Error::host("starting the lab", format!("this process lacks {}", missing.join(" and ")))
-        .remedy("run it as root: `sudo c1m-lab up …`; `c1m-lab plan` shows what would be done without"))
 }
 
 fn header(plan: &Plan, folder: &Folder) -> Header {
@@ -66,6 +72,8 @@ fn header(plan: &Plan, folder: &Folder) -> Header {
         boot_id: proc::boot_id(),
         began_unix_ms: now.as_millis() as u64,
         run_directory: folder.path.clone(),
+        connections: plan.connections,
+        subnet: plan.subnet,
     }
 }
 

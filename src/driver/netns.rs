@@ -8,7 +8,7 @@ use crate::agent::confine::Cell;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::Cgroup;
-use crate::journal::{Change, Journal};
+use crate::journal::{self, Change, Journal, Moved};
 use crate::kernel::netlink::{End, LOOPBACK, Netlink, Opened, Request};
 use crate::kernel::netns::{self, Namespace};
 use crate::kernel::{cgroup, proc, sysctl};
@@ -41,15 +41,32 @@ impl NetnsDriver {
     }
 
     fn move_host_settings(&mut self, settings: &[HostSetting]) -> Result<()> {
+        let others = journal::moved_by_others(&self.journal.lab);
         for setting in settings {
-            let before = proc::read_sysctl(&setting.key)
+            let now = proc::read_sysctl(&setting.key)
                 .attempt(Exit::Host, || format!("reading the setting {}", setting.key))?;
+            let moved = others.iter().find(|other| other.key == setting.key);
+            let before = moved.map_or(now, |other| other.before.clone());
             let change = Change::Setting { key: setting.key.clone(), before, during: setting.to.clone() };
             let id = self.journal.intend(vec![change.clone()])?[0];
             sysctl::write(&setting.key, &setting.to)
                 .attempt(Exit::Host, || format!("setting {} to {}", setting.key, setting.to))?;
             self.journal.made(vec![(id, change)])?;
             self.moved.push(setting.clone());
+        }
+        self.rely_on_others(settings, &others)
+    }
+
+    /// What another lab has raised high enough for both must not go back while this one stands.
+    fn rely_on_others(&mut self, ours: &[HostSetting], others: &[Moved]) -> Result<()> {
+        for other in others {
+            if ours.iter().any(|setting| setting.key == other.key) {
+                continue;
+            }
+            let during = proc::read_sysctl(&other.key)
+                .attempt(Exit::Host, || format!("reading the setting {}", other.key))?;
+            let (key, before) = (other.key.clone(), other.before.clone());
+            self.journal.intend(vec![Change::Setting { key, before, during }])?;
         }
         Ok(())
     }

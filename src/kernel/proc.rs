@@ -79,6 +79,11 @@ pub fn is_zombie(pid: u32) -> bool {
     text.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X']))
 }
 
+/// Whether this very process is still there; its pid alone may by now belong to another.
+pub fn is_alive(pid: u32, began: u64) -> bool {
+    start_time(Some(pid)).ok() == Some(began) && !is_zombie(pid)
+}
+
 /// When the process began, in clock ticks since boot: with the pid it names a process for good, since a
 /// pid alone is given again. `None` is this process.
 pub fn start_time(pid: Option<u32>) -> io::Result<u64> {

@@ -1,0 +1,48 @@
+//! A lab without root: the runner moves into a user namespace of its own, where it may make networks.
+//!
+//! There it also has its own `/run`, so that names and journals of such a lab are nobody else's, and go
+//! with it. What belongs to the whole host stays out of reach.
+
+use std::fs;
+use std::io;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+use crate::error::{Error, Result};
+use crate::host::{Capability, Host};
+
+/// What root of a user namespace may do to the namespaces that belong to it.
+const WITHIN: [Capability; 3] = [Capability::SysAdmin, Capability::NetAdmin, Capability::NetBindService];
+
+/// Moves this process, which must have one thread only. Returns the host as it is seen from there.
+pub fn enter(host: &Host) -> Result<Host> {
+    let uid = rustix::process::getuid().as_raw();
+    let gid = rustix::process::getgid().as_raw();
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET)
+        .map_err(io::Error::from)
+        .and_then(|()| settle(uid, gid))
+        .map_err(|error| {
+            Error::host(
+                "starting the lab",
+                format!(
+                    "this process lacks CAP_SYS_ADMIN and CAP_NET_ADMIN (to make networks), and a user namespace \
+                     where it would have them is not allowed here: {error}"
+                ),
+            )
+            .remedy("run it as root: `sudo c1m-lab up …`; or allow user namespaces (`sysctl user.max_user_namespaces`)")
+        })?;
+    Ok(Host { capabilities: WITHIN.into_iter().collect(), ..host.clone() })
+}
+
+fn settle(uid: u32, gid: u32) -> io::Result<()> {
+    // Without this the kernel does not let an ordinary user map a group.
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("0 {uid} 1"))?;
+    fs::write("/proc/self/gid_map", format!("0 {gid} 1"))?;
+    let nothing: Option<&str> = None;
+    // Nothing mounted here is to be seen outside.
+    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?;
+    mount(Some("c1m-lab"), "/run", Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some("mode=755"))?;
+    Ok(())
+}

@@ -14,6 +14,8 @@ pub mod swarm;
 pub mod tally;
 
 use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +37,7 @@ pub enum Order {
     Hold,
     /// Swarm: no more traffic; wait for what is on its way, look at every connection once more.
     Rest,
-    /// Swarm: close everything. Reactor: closings from now on are planned.
+    /// Close everything; closings by the other side are planned from now on.
     Drain,
 }
 
@@ -95,12 +97,16 @@ pub enum Word {
     Rested {
         latencies: Vec<(u64, u64)>,
     },
-    /// Reactor: closings are taken as planned from now on.
-    Draining,
-    /// Swarm: everything closed.
+    /// Everything is closed.
     Drained,
     /// The agent cannot go on.
     Failed {
         why: String,
     },
+}
+
+/// Ends a connection with at most one packet, and without TIME_WAIT.
+fn close_at_once(connection: OwnedFd) {
+    // If this fails the connection is closed all the same, the long way.
+    let _ = rustix::net::sockopt::set_socket_linger(&connection, Some(Duration::ZERO));
 }

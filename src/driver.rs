@@ -68,6 +68,9 @@ pub trait Driver {
     /// Counters of the host and of every node.
     fn sample(&mut self, plan: &Plan) -> Sample;
 
+    /// Takes the ways between the nodes away, so that closing a connection costs no packet.
+    async fn part(&mut self, plan: &Plan) -> Result<()>;
+
     /// Takes everything down. Agents have been let go of by now, but may still be there.
     async fn down(&mut self) -> Result<Outcome>;
 

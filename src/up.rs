@@ -189,10 +189,10 @@ impl<'a, D: Driver> Run<'a, D> {
         let began = self.begin(Phase::Drain);
         // From here on the lab is on its way down: a second Ctrl-C does not stop that.
         self.interrupts.ignore();
-        // The server must know first, or it takes the closings for losses.
-        self.crew.order_all(crew::reactors, &Order::Drain).await;
-        self.hear_answers(PROMPT).await;
-        self.crew.order_all(crew::swarms, &Order::Drain).await;
+        if let Err(error) = self.driver.part(self.plan).await {
+            self.log.tell(Event::Broke { why: error.to_string() });
+        }
+        self.crew.order_all(crew::everyone, &Order::Drain).await;
         let drained = |run: &Self| {
             let totals = run.log.account.totals();
             totals.clients.open == 0 && totals.server.open == 0

@@ -117,7 +117,15 @@ fn reactor(mut mail: Mailbox, order: &ReactorOrder) -> io::Result<()> {
 
     let mut told = Instant::now();
     loop {
-        let turn = reactor.turn(mail.wait_to_tell(reactor.counts()))?;
+        let mut wait = mail.wait_to_tell(reactor.counts());
+        if reactor.draining() && reactor.counts().open > 0 {
+            if reactor.close_some() {
+                mail.send_counts(reactor.counts())?;
+                mail.send(&Word::Drained)?;
+            }
+            wait = Some(Duration::ZERO);
+        }
+        let turn = reactor.turn(wait)?;
         for outside in turn.outside {
             match outside.0 - reactor::OUTSIDE {
                 MAIL => {
@@ -171,7 +179,7 @@ fn obey_as_reactor(order: &Order, reactor: &mut Reactor, mail: &mut Mailbox) -> 
         }
         Order::Drain => {
             reactor.drain();
-            mail.send(&Word::Draining)
+            Ok(())
         }
         Order::Weigh => mail.send(&Word::Weight { private_bytes: private_bytes() }),
         other => Err(io::Error::other(format!("a reactor cannot {other:?}"))),

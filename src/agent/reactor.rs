@@ -22,6 +22,9 @@ const LISTENER: usize = 1 << 32;
 pub const OUTSIDE: usize = 1 << 33;
 
 const EVENTS: usize = 1024;
+/// Connections closed before events are looked at again.
+const CLOSE_AT_A_TIME: usize = 256;
+
 const ECHO_BUFFER: usize = 64 * 1024;
 
 /// How long to leave the listeners alone when the system has no room for another connection.
@@ -117,8 +120,29 @@ impl Reactor {
         self.listeners.clear();
     }
 
+    /// Closings are planned from now on.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    pub fn draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Closes some of the connections, without a word to the other side. True: all are closed.
+    pub fn close_some(&mut self) -> bool {
+        for _ in 0..CLOSE_AT_A_TIME {
+            match self.held.pop() {
+                None => return true,
+                Some(None) => {}
+                Some(Some(connection)) => {
+                    super::close_at_once(connection);
+                    self.counts.open -= 1;
+                    self.counts.closed += 1;
+                }
+            }
+        }
+        self.held.is_empty()
     }
 
     /// Waits for events, at most `wait`, and handles them.

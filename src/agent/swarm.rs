@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
@@ -322,7 +322,7 @@ impl Swarm {
                 None => return true,
                 Some(None) => {}
                 Some(Some(connection)) => {
-                    close_at_once(connection);
+                    super::close_at_once(connection);
                     self.counts.open -= 1;
                     self.counts.closed += 1;
                 }
@@ -330,9 +330,4 @@ impl Swarm {
         }
         self.open.is_empty()
     }
-}
-
-fn close_at_once(connection: impl AsFd) {
-    // If this fails the connection is closed all the same, the long way.
-    let _ = sockopt::set_socket_linger(connection.as_fd(), Some(Duration::ZERO));
 }

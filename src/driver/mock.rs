@@ -52,6 +52,11 @@ impl Driver for MockDriver {
         Sample::default()
     }
 
+    async fn part(&mut self, _: &Plan) -> Result<()> {
+        self.done.push("part");
+        Ok(())
+    }
+
     async fn down(&mut self) -> Result<Outcome> {
         self.done.push("down");
         Ok(Outcome::default())

@@ -178,6 +178,19 @@ impl Driver for NetnsDriver {
         Ok(started)
     }
 
+    async fn part(&mut self, plan: &Plan) -> Result<()> {
+        let runtime = tokio::runtime::Handle::current();
+        let files = self.namespaces.iter().map(Namespace::file);
+        let opened = netns::inside_each(files, |_| Opened::here(&runtime));
+        for ((index, opened), node) in opened.into_iter().enumerate().zip(&plan.nodes) {
+            let mut netlink =
+                opened.attempt(Exit::Broke, || format!("opening netlink in {}", node.namespace))?.serve();
+            let routes: Vec<Request> = requests(plan, index).iter().filter_map(Request::undone).collect();
+            send(&mut netlink, &node.namespace, &routes).await?;
+        }
+        Ok(())
+    }
+
     fn sample(&mut self, plan: &Plan) -> Sample {
         observe::sample(plan, &self.namespaces)
     }

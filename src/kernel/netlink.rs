@@ -49,6 +49,10 @@ pub enum Request {
         first: Ipv4Addr,
         prefix: u8,
     },
+    Unroute {
+        to: Ipv4Addr,
+        prefix: u8,
+    },
     Route {
         to: Ipv4Addr,
         prefix: u8,
@@ -58,6 +62,16 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// The request that takes a route away again; other things are not undone one by one.
+    pub fn undone(&self) -> Option<Request> {
+        match self {
+            Request::Route { to, prefix, .. } => Some(Request::Unroute { to: *to, prefix: *prefix }),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -65,6 +79,7 @@ impl fmt::Display for Request {
             Request::Up { index } => write!(f, "bringing up link {index}"),
             Request::Address { index, address } => write!(f, "adding {address} to link {index}"),
             Request::OwnRange { first, prefix } => write!(f, "taking {first}/{prefix} as own addresses"),
+            Request::Unroute { to, prefix } => write!(f, "removing the route to {to}/{prefix}"),
             Request::Route { to, prefix, .. } => write!(f, "adding a route to {to}/{prefix}"),
         }
     }
@@ -162,6 +177,10 @@ fn message(request: &Request) -> NetlinkMessage<RouteNetlinkMessage> {
             route = route.pref_source(*first);
             RouteNetlinkMessage::NewRoute(route.build())
         }
+        Request::Unroute { to, prefix } => {
+            let route = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(*to, *prefix);
+            RouteNetlinkMessage::DelRoute(route.scope(RouteScope::NoWhere).build())
+        }
         Request::Route { to, prefix, via, index, source } => {
             let mut route = RouteMessageBuilder::<Ipv4Addr>::new()
                 .destination_prefix(*to, *prefix)
@@ -179,7 +198,7 @@ fn message(request: &Request) -> NetlinkMessage<RouteNetlinkMessage> {
     };
     let mut message = NetlinkMessage::from(inner);
     message.header.flags = NLM_F_REQUEST | NLM_F_ACK;
-    if !matches!(request, Request::Up { .. }) {
+    if !matches!(request, Request::Up { .. } | Request::Unroute { .. }) {
         message.header.flags |= NLM_F_CREATE | NLM_F_EXCL;
     }
     message

@@ -175,7 +175,7 @@ impl<D: Driver> Run<'_, D> {
                 self.swarm_is_done().await;
             }
             Word::Rested { latencies } => self.log.tell(Event::Latencies { agent, latencies }),
-            Word::Draining | Word::Drained => {}
+            Word::Drained => {}
             Word::Failed { why } => self.log.tell(Event::AgentFailed { agent, why }),
         }
     }

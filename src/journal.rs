@@ -148,6 +148,11 @@ impl Journal {
         &self.directory
     }
 
+    /// Where namespaces have their first names, which are nobody else's.
+    pub fn staging(&self) -> PathBuf {
+        self.directory.join("staging")
+    }
+
     pub fn header(&self) -> Option<&Header> {
         self.header.as_ref()
     }

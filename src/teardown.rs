@@ -1,5 +1,6 @@
 //! Undoing what a journal says was done: in reverse, past every failure, and only what is ours.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
@@ -70,7 +71,7 @@ fn undo_once(journal: &mut Journal, outcome: &mut Outcome) -> Result<()> {
     let mut undone = Vec::new();
     let others = journal::moved_by_others(&journal.lab);
     for standing in journal.standing() {
-        match undo_one(&standing, &others, outcome) {
+        match undo_one(&standing, &journal.staging(), &others, outcome) {
             Ok(()) => undone.push(standing.id),
             Err(leftover) => outcome.left_behind.push(leftover),
         }
@@ -112,7 +113,7 @@ async fn watch_namespaces(standing: &[Standing]) -> Option<Witness> {
     for one in standing {
         let Change::Namespace { name, inode } = &one.change else { continue };
         if let Ok(namespace) = netns::open(name)
-            && inode.is_none_or(|inode| inode == namespace.inode)
+            && *inode == Some(namespace.inode)
         {
             witness.watch(namespace.file()).await.ok()?;
         }
@@ -139,13 +140,18 @@ async fn wait_for_namespaces(witness: Option<Witness>, outcome: &mut Outcome) {
     }
 }
 
-fn undo_one(standing: &Standing, others: &[Moved], outcome: &mut Outcome) -> Result<(), Leftover> {
+fn undo_one(
+    standing: &Standing,
+    staging: &Path,
+    others: &[Moved],
+    outcome: &mut Outcome,
+) -> Result<(), Leftover> {
     match &standing.change {
         Change::Process { name, pid, start_time } if proc::is_alive(*pid, *start_time) => {
             Err(Leftover { what: format!("process {pid} ({name})"), why: "it does not end".to_owned() })
         }
         Change::Process { .. } => Ok(()),
-        Change::Namespace { name, inode } => remove_namespace(name, *inode),
+        Change::Namespace { name, inode } => remove_namespace(name, *inode, staging),
         Change::Cgroup { path, inode } => cgroup::remove(path, *inode)
             .map_err(|why| Leftover { what: format!("cgroup {}", path.display()), why: why.to_string() }),
         Change::Directory { path } => {
@@ -164,14 +170,16 @@ fn undo_one(standing: &Standing, others: &[Moved], outcome: &mut Outcome) -> Res
     }
 }
 
-fn remove_namespace(name: &str, inode: Option<u64>) -> Result<(), Leftover> {
+fn remove_namespace(name: &str, inode: Option<u64>, staging: &Path) -> Result<(), Leftover> {
     let leftover = |why: String| Leftover { what: format!("namespace {name}"), why };
-    match (netns::inode(name), inode) {
+    netns::unstage(name, staging).map_err(|error| leftover(error.to_string()))?;
+    // One without an identity never got its real name: whoever has that name now is not ours.
+    let Some(ours) = inode else { return Ok(()) };
+    match netns::inode(name) {
+        Some(now) if now == ours => netns::remove(name).map_err(|error| leftover(error.to_string())),
+        Some(_) => Ok(()),
         // Gone already; perhaps the empty file of its name is left.
-        (None, _) => netns::remove_unused_name(name).map_err(|error| leftover(error.to_string())),
-        // The name belongs to another namespace by now, which is not ours.
-        (Some(now), Some(ours)) if now != ours => Ok(()),
-        _ => netns::remove(name).map_err(|error| leftover(error.to_string())),
+        None => netns::remove_unused_name(name).map_err(|error| leftover(error.to_string())),
     }
 }
 

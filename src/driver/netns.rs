@@ -89,12 +89,20 @@ impl NetnsDriver {
             .iter()
             .map(|node| netns::Order { name: &node.namespace, ehash_entries: node.ehash_entries })
             .collect();
-        let (made, result) = netns::create(&orders);
+        let staging = self.journal.staging();
+        std::fs::create_dir_all(&staging).attempt(Exit::Host, || format!("making {}", staging.display()))?;
+        let (made, result) = netns::stage(&orders, &staging);
         let identities = ids.iter().zip(nodes).zip(&made);
-        self.journal
-            .made(identities.map(|((id, node), made)| (*id, change(node, Some(made.inode)))).collect())?;
+        let identities = identities.map(|((id, node), made)| (*id, change(node, Some(made.inode))));
+        self.journal.made(identities.collect())?;
         self.namespaces = made;
-        result.map_err(|(name, error)| Error::host(format!("making the namespace {name}"), error))
+        let failed = |name: &str, error| Error::host(format!("making the namespace {name}"), error);
+        result.map_err(|(name, error)| failed(&name, error))?;
+        // Their identities are in the journal: from here on they are known under any name.
+        for namespace in &self.namespaces {
+            netns::publish(namespace, &staging).map_err(|error| failed(&namespace.name, error))?;
+        }
+        Ok(())
     }
 
     /// One batch from outside makes all pairs, then one batch in each namespace gives it its addresses.

@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use netns_rs::{Env, NetNs};
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 
 pub const DIRECTORY: &str = "/run/netns";
@@ -13,12 +15,17 @@ pub const DIRECTORY: &str = "/run/netns";
 const CHILD_EHASH: &str = "/proc/sys/net/ipv4/tcp_child_ehash_entries";
 
 /// Where names are kept. Unlike the default it changes nothing about the directory's own mount.
-#[derive(Clone, Copy)]
-struct Names;
+struct Names(PathBuf);
+
+impl Names {
+    fn usual() -> Names {
+        Names(PathBuf::from(DIRECTORY))
+    }
+}
 
 impl Env for Names {
     fn persist_dir(&self) -> PathBuf {
-        PathBuf::from(DIRECTORY)
+        self.0.clone()
     }
 
     fn init(&self) -> netns_rs::Result<()> {
@@ -35,6 +42,11 @@ pub struct Namespace {
 }
 
 impl Namespace {
+    fn new(name: &str, namespace: &NetNs<Names>) -> io::Result<Namespace> {
+        let file = namespace.file().try_clone()?;
+        Ok(Namespace { name: name.to_owned(), inode: file.metadata()?.ino(), file })
+    }
+
     pub fn file(&self) -> &File {
         &self.file
     }
@@ -57,11 +69,12 @@ pub struct Order<'a> {
     pub ehash_entries: u64,
 }
 
-/// Makes namespaces in order; on failure, those made so far and the one that failed.
+/// Makes namespaces under names in a staging directory that nobody else uses: they can be told apart from
+/// anyone's before they get their real names. On failure, those made so far and the one that failed.
 ///
 /// The size of a namespace's table comes from a setting of the namespace it is made in, so they are made
 /// from a throw-away one: nothing of the host's is touched.
-pub fn create(orders: &[Order<'_>]) -> (Vec<Namespace>, Result<(), (String, io::Error)>) {
+pub fn stage(orders: &[Order<'_>], staging: &Path) -> (Vec<Namespace>, Result<(), (String, io::Error)>) {
     let make = || {
         let mut made = Vec::with_capacity(orders.len());
         let mould = unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| (String::new(), errno.into()));
@@ -69,13 +82,15 @@ pub fn create(orders: &[Order<'_>]) -> (Vec<Namespace>, Result<(), (String, io::
         let result = mould.and_then(|()| {
             for order in orders {
                 let failed = |error: io::Error| (order.name.to_owned(), error);
+                // An older kernel has no such setting: all namespaces share one table.
                 if order.ehash_entries != size
                     && std::fs::write(CHILD_EHASH, order.ehash_entries.to_string()).is_ok()
                 {
-                    // An older kernel has no such setting: all namespaces share one table.
                     size = order.ehash_entries;
                 }
-                made.push(create_one(order.name).map_err(failed)?);
+                let namespace = NetNs::new_with_env(order.name, Names(staging.to_owned()));
+                let namespace = namespace.map_err(io::Error::other).map_err(failed)?;
+                made.push(Namespace::new(order.name, &namespace).map_err(failed)?);
             }
             Ok(())
         });
@@ -84,23 +99,32 @@ pub fn create(orders: &[Order<'_>]) -> (Vec<Namespace>, Result<(), (String, io::
     in_own_thread(make)
 }
 
-fn create_one(name: &str) -> io::Result<Namespace> {
-    if path(name).exists() {
-        return Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "a namespace of that name is already there",
-        ));
+/// Gives a staged namespace its real name. Refused when the name is taken.
+pub fn publish(namespace: &Namespace, staging: &Path) -> io::Result<()> {
+    let (staged, real) = (staging.join(&namespace.name), path(&namespace.name));
+    File::options().write(true).create_new(true).open(&real)?;
+    let nothing: Option<&str> = None;
+    mount(Some(&staged), &real, nothing, MsFlags::MS_BIND, nothing)?;
+    unstage(&namespace.name, staging)
+}
+
+/// Takes a staged name away, if it is there.
+pub fn unstage(name: &str, staging: &Path) -> io::Result<()> {
+    let staged = staging.join(name);
+    match umount2(&staged, MntFlags::MNT_DETACH) {
+        // Not there, or nothing bound to it yet.
+        Ok(()) | Err(Errno::ENOENT | Errno::EINVAL) => {}
+        Err(error) => return Err(error.into()),
     }
-    let namespace = NetNs::new_with_env(name, Names).map_err(io::Error::other)?;
-    let file = namespace.file().try_clone()?;
-    Ok(Namespace { name: name.to_owned(), inode: file.metadata()?.ino(), file })
+    match std::fs::remove_file(&staged) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Opens a namespace by its name.
 pub fn open(name: &str) -> io::Result<Namespace> {
-    let namespace = NetNs::get_from_env(name, Names).map_err(io::Error::other)?;
-    let file = namespace.file().try_clone()?;
-    Ok(Namespace { name: name.to_owned(), inode: file.metadata()?.ino(), file })
+    Namespace::new(name, &NetNs::get_from_env(name, Names::usual()).map_err(io::Error::other)?)
 }
 
 /// Moves this thread into a namespace, for good.
@@ -110,7 +134,7 @@ pub fn enter(path: &Path) -> io::Result<()> {
 
 /// Takes the name away; the namespace goes when its last user has gone.
 pub fn remove(name: &str) -> io::Result<()> {
-    NetNs::get_from_env(name, Names).and_then(NetNs::remove).map_err(io::Error::other)
+    NetNs::get_from_env(name, Names::usual()).and_then(NetNs::remove).map_err(io::Error::other)
 }
 
 /// Runs `work` in a new namespace without a name, which lasts as long as what `work` opened in it.

@@ -30,3 +30,4 @@ pub mod report;
 
 pub mod cli;
 pub mod commands;
+pub mod docs;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::Result;
@@ -13,19 +14,26 @@ use crate::kernel::{cgroup, netns, proc, sysctl};
 const PROCESS_END: Duration = Duration::from_secs(20);
 
 /// Something that could not be taken down.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Leftover {
+    /// What is still there.
     pub what: String,
+    /// Why it could not be taken down.
     pub why: String,
 }
 
 /// A host setting after it was put back, or why it was left alone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Restored {
+    /// The setting's dotted name.
     pub key: String,
+    /// Its value before the run.
     pub before: String,
+    /// Its value during the run.
     pub during: String,
+    /// Its value after the run.
     pub after: String,
+    /// Why it was not put back.
     pub note: Option<String>,
 }
 

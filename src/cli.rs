@@ -40,6 +40,9 @@ pub enum Command {
     /// A process inside a node; started by the others
     #[command(hide = true)]
     Agent(Cell),
+    /// Write the pages of docs/ that are rendered from the code
+    #[command(hide = true)]
+    Docs(DocsArgs),
 }
 
 /// The lab file, and what differs from it this time.
@@ -118,6 +121,12 @@ pub struct ExecArgs {
     /// The command and its arguments
     #[arg(last = true, required = true)]
     pub command: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct DocsArgs {
+    /// Where they go
+    pub dir: PathBuf,
 }
 
 #[derive(Args, Clone, Debug)]

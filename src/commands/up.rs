@@ -37,7 +37,7 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
     let report = super::runtime()?.block_on(live(&plan, journal, &host, &folder, (show, args.keep)))?;
     let path = folder.write("report.json", &report)?;
     if show != Show::Quiet {
-        text::lines(&report).iter().for_each(|line| say(line));
+        text::lines(&report).iter().for_each(say);
         say(format!(" report  {}", shortened(&path)));
     }
     if args.json {

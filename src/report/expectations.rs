@@ -1,16 +1,22 @@
 //! What the lab file expects, against what was measured.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Report;
 use crate::spec::ExpectSpec;
 use crate::units::grouped;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// One expectation of the lab file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Expectation {
+    /// Its key below `expect`.
     pub name: &'static str,
+    /// What was wanted, such as `at least 1,000,000`.
     pub wanted: String,
+    /// What was measured.
     pub got: String,
+    /// Whether it was met; what could not be measured was not.
     pub met: bool,
 }
 

@@ -147,6 +147,7 @@ pub struct ClientArgs {
     /// The server's address
     pub server: Ipv4Addr,
     /// The first port the server listens on
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub first_port: u16,
     /// How many ports it listens on, from the first
     #[arg(long, default_value_t = 100)]

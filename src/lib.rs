@@ -25,6 +25,7 @@ pub mod up;
 
 pub mod account;
 pub mod event;
+pub mod log;
 pub mod progress;
 pub mod report;
 pub mod rootless;

@@ -15,10 +15,10 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::agent::EchoOrder;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
 use crate::host::Host;
 use crate::spec::{DriverKind, ExpectSpec, Lab, TrafficKind};
 use crate::units::{Ports, Rate, Subnet};
@@ -45,7 +45,7 @@ pub struct Plan {
     pub swarms_at_once: usize,
     pub ramp: Ramp,
     pub hold: Duration,
-    pub echo: Option<EchoOrder>,
+    pub echo: Option<Echo>,
     pub host_settings: Vec<HostSetting>,
     pub memory: Memory,
     /// What the run would meet first if it grew.
@@ -109,6 +109,13 @@ pub struct Ramp {
     pub timeout: Duration,
 }
 
+/// What each connection says while it is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Echo {
+    pub every_ms: u64,
+    pub size: u32,
+}
+
 /// The user that agents become when the runner is root.
 const NOBODY: u32 = 65534;
 
@@ -149,6 +156,12 @@ pub fn decide(lab: &Lab, host: &Host) -> Result<Plan> {
     })
 }
 
+/// What this host cannot do, shown at the place in the lab file that asks for it.
+fn refusal(lab: &Lab, path: &str, why: impl std::fmt::Display) -> Error {
+    let attempted = format!("planning the lab `{}` on this host", lab.spec.name);
+    Error { exit: Exit::Host, attempted, ..lab.source.error(path, why) }
+}
+
 impl Plan {
     pub fn server(&self) -> &Node {
         &self.nodes[0]
@@ -182,9 +195,10 @@ fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
     if spec.connections > possible {
         let why = format!(
             "{} connections need as many five-tuples, and there are {}: {addresses} client addresses × \
-             {client_ports} client ports × {server_ports} server ports",
+             {} client ports × {server_ports} server ports",
             crate::units::grouped(spec.connections),
             crate::units::grouped(possible),
+            crate::units::grouped(client_ports),
         );
         let enough =
             spec.connections.div_ceil(client_ports * server_ports).div_ceil(spec.clients.count.into());
@@ -195,9 +209,9 @@ fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
     Ok(sum)
 }
 
-fn echo(lab: &Lab) -> Option<EchoOrder> {
+fn echo(lab: &Lab) -> Option<Echo> {
     let traffic = &lab.spec.traffic;
-    (traffic.kind == TrafficKind::Echo).then(|| EchoOrder {
+    (traffic.kind == TrafficKind::Echo).then(|| Echo {
         every_ms: u64::try_from(traffic.every.0.as_millis()).unwrap_or(u64::MAX),
         size: u32::try_from(traffic.size.0).unwrap_or(u32::MAX),
     })

@@ -19,6 +19,10 @@ use crate::teardown::{Leftover, Restored};
 pub use expectations::Expectation;
 
 /// What one run came to.
+/// Where the figures of memory come from.
+const MEMORY_SOURCE: &str = "for each side: objects in use in /proc/slabinfo; as a whole: the growth of Slab, \
+     KernelStack, PageTables, VmallocUsed and Percpu in /proc/meminfo";
+
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Report {
     /// The lab's name.
@@ -228,7 +232,7 @@ fn kernel(account: &Account) -> Kernel {
         bytes_before: before.map(|sample| sample.kernel_bytes()),
         bytes_peak: peak.map(|sample| sample.kernel_bytes()),
         bytes_per_connection: None,
-        memory_source: "/proc/meminfo: Slab, KernelStack, PageTables, VmallocUsed, Percpu; split by /proc/slabinfo",
+        memory_source: MEMORY_SOURCE,
     }
 }
 
@@ -267,7 +271,13 @@ fn findings(account: &Account) -> Vec<String> {
     for (agent, how) in &account.ended_early {
         findings.push(format!("{agent} was lost during the run: {how}"));
     }
-    let unanswered = totals.clients.echo.sent - totals.clients.echo.answered - totals.clients.echo.wrong;
+    let echo = totals.clients.echo;
+    if echo.skipped > 0 {
+        let skipped = grouped(echo.skipped);
+        findings
+            .push(format!("{skipped} echoes were due and not sent: the ends did not keep up with the plan"));
+    }
+    let unanswered = echo.sent.saturating_sub(echo.answered + echo.wrong);
     if unanswered > 0 {
         findings.push(format!("{} echoes were never answered", grouped(unanswered)));
     }

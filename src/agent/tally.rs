@@ -105,6 +105,8 @@ pub struct EchoCounts {
     pub answered: u64,
     /// Answers that were not what was sent, byte for byte.
     pub wrong: u64,
+    /// Messages that were due and not sent: the answer before was still out, or the process was late.
+    pub skipped: u64,
 }
 
 impl Counts {
@@ -118,6 +120,7 @@ impl Counts {
         self.echo.sent += other.echo.sent;
         self.echo.answered += other.echo.answered;
         self.echo.wrong += other.echo.wrong;
+        self.echo.skipped += other.echo.skipped;
     }
 }
 

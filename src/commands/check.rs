@@ -107,7 +107,7 @@ fn capabilities(host: &Host) -> Vec<Row> {
             row.state = State::Cannot;
             row.remedy = Some("run as root: `sudo c1m-lab …`".to_owned());
         } else if !has {
-            row.is += "; several processes carry the connections instead";
+            row.is = "not there, and not needed: several processes carry the connections".to_owned();
         }
         row
     };
@@ -159,9 +159,14 @@ fn memory(host: &Host, plan: Option<&Plan>) -> Row {
     let available =
         format!("{} available of {}", human_bytes(host.memory_to_use()), human_bytes(host.memory.total));
     match plan {
-        None => row("memory", &available),
+        None => row("memory", &format!("{available}: room for about {} connections", grouped(room(host)))),
         Some(plan) => row("memory", &format!("{} expected, {available}", human_bytes(plan.memory.expected))),
     }
+}
+
+/// Idle connections of which both ends fit into the memory there is.
+fn room(host: &Host) -> u64 {
+    host.memory_to_use() / (crate::plan::memory::SERVER_END + crate::plan::memory::CLIENT_END)
 }
 
 fn cgroup(host: &Host, plan: Option<&Plan>) -> Row {

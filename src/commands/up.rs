@@ -6,11 +6,11 @@ use super::{load_and_plan, print_json};
 use crate::cli::UpArgs;
 use crate::driver::netns::NetnsDriver;
 use crate::error::{Error, Result};
-use crate::event::{Listener, Log};
 use crate::exit::Exit;
 use crate::host::{Capability, Host};
 use crate::journal::{Header, Journal};
 use crate::kernel::proc;
+use crate::log::{Listener, Log};
 use crate::plan::Plan;
 use crate::progress::{Screen, Show};
 use crate::report::folder::Folder;
@@ -38,7 +38,7 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
     let path = folder.write("report.json", &report)?;
     if show != Show::Quiet {
         text::lines(&report).iter().for_each(say);
-        say(format!(" report  {}", shortened(&path)));
+        say(format!(" report   {}", shortened(&path)));
     }
     if args.json {
         print_json(&report)?;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Limit, Node, Reactors, Swarm};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::host::Host;
 use crate::spec::{Lab, Spec, TrafficKind};
 use crate::units::{grouped, human_bytes};
@@ -87,7 +87,7 @@ pub fn check(lab: &Lab, memory: &Memory, limits: &[Limit]) -> Result<()> {
         human_bytes(memory.reserve),
     );
     let fitting = limits.iter().map(|limit| limit.connections).min().unwrap_or(0);
-    let error = Error { exit: crate::exit::Exit::Host, ..lab.source.error("connections", why) };
+    let error = super::refusal(lab, "connections", why);
     Err(if fitting == 0 {
         error.remedy("free some memory")
     } else {

@@ -54,13 +54,11 @@ fn most_for(lab: &Lab, host: &Host, role: Role) -> Result<u64> {
     match asked {
         None => Ok(most),
         Some(asked) if asked.0 <= most => Ok(asked.0),
-        Some(asked) => Err(Error {
-            exit: crate::exit::Exit::Host,
-            ..lab.source.error(
-                path,
-                format!("{} descriptors, and this host allows a process {}", grouped(asked.0), grouped(most)),
-            )
-        }
+        Some(asked) => Err(super::refusal(
+            lab,
+            path,
+            format!("{} descriptors, and this host allows a process {}", grouped(asked.0), grouped(most)),
+        )
         .remedy("leave the key out: several processes will carry the connections")),
     }
 }
@@ -120,9 +118,10 @@ fn too_few_reactors(lab: &Lab, host: &Host, count: u64, own: u64, most: u64) -> 
         grouped(needed - own),
         grouped(most),
     );
-    Error { exit: crate::exit::Exit::Host, ..lab.source.error("server.reactors", why) }.remedy(format!(
-        "`reactors: auto` takes {} of them, one after the other; or raise the limit to {needed} for this user",
+    super::refusal(lab, "server.reactors", why).remedy(format!(
+        "`reactors: auto` takes {} of them, one after the other; or raise the limit to {} for this user",
         lab.spec.connections.div_ceil(most.saturating_sub(own).max(1)),
+        grouped(needed),
     ))
 }
 

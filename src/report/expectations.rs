@@ -76,5 +76,9 @@ fn at_most(name: &'static str, wanted: f64, got: Option<f64>) -> Expectation {
 }
 
 fn figure(value: f64) -> String {
-    if value.fract() == 0.0 { grouped(value as u64) } else { format!("{value:.2}") }
+    match value {
+        whole if whole.fract() == 0.0 => grouped(whole as u64),
+        small if small < 1.0 => format!("{small:.4}"),
+        other => format!("{other:.2}"),
+    }
 }

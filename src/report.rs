@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::account::Account;
-use crate::agent::tally::{Row, Tally};
+use crate::agent::tally::{Operation, Row, Tally};
 use crate::event::{Moment, Phase};
 use crate::exit::Exit;
 use crate::plan::Plan;
@@ -105,7 +105,11 @@ pub struct Echo {
 
 /// Settles the account of a run that has ended.
 pub fn settle(plan: &Plan, account: &Account) -> Report {
-    let totals = account.totals();
+    let mut totals = account.totals();
+    // A swarm that was let go of while it was connecting never said how that went.
+    let clients = &mut totals.clients;
+    let unanswered = clients.tried.saturating_sub(clients.established + clients.failed.total());
+    clients.failed.add_named(Operation::Connect, "ECANCELED", unanswered);
     let outcome = account.outcome.clone().unwrap_or_default();
     let mut report = Report {
         lab: plan.lab.clone(),

@@ -1,8 +1,12 @@
 //! The life of one run: build, ramp, hold, drain, down. It reads aloud like the screen.
 
 mod pump;
+#[cfg(test)]
+mod tests;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::agent::{Order, ReactorOrder, SwarmOrder};
 use crate::crew::{self, Crew};
@@ -54,6 +58,9 @@ impl<'a, D: Driver> Run<'a, D> {
         }
         self.drain().await;
         let down = self.down().await;
+        if let Err(error) = &down {
+            self.log.tell(Event::Broke { why: error.to_string() });
+        }
         (self.driver, result.and(down))
     }
 
@@ -93,6 +100,9 @@ impl<'a, D: Driver> Run<'a, D> {
     }
 
     async fn ramp(&mut self) {
+        if self.interrupts.stopped().is_some() {
+            return;
+        }
         let began = self.begin(Phase::Ramp);
         self.crew.order(AgentId::Reactor(0), &Order::Go).await;
         for _ in 0..self.plan.swarms_at_once {
@@ -241,7 +251,9 @@ impl<'a, D: Driver> Run<'a, D> {
     }
 
     async fn ramp_next_swarm(&mut self) {
-        if (self.ramp.next_swarm as usize) < self.plan.swarms.len() {
+        // A run that is on its way down opens nothing more.
+        let goes_on = self.interrupts.stopped().is_none();
+        if goes_on && (self.ramp.next_swarm as usize) < self.plan.swarms.len() {
             let swarm = AgentId::Swarm(self.ramp.next_swarm);
             self.ramp.next_swarm += 1;
             self.ramp.ramping += 1;

@@ -61,6 +61,11 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<Exit> {
     print_text(&text)
 }
 
+/// Says something on stderr. A closed terminal is no reason to stop half-way.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// A reader that goes away early, as `head` does, is no error.
 pub fn print_text(text: &str) -> Result<Exit> {
     match writeln!(std::io::stdout(), "{text}") {

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     match commands::run(cli.command) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("error: {error}");
+            commands::say(&format!("error: {error}"));
             error.exit.into()
         }
     }

@@ -1,5 +1,6 @@
 //! `c1m-lab down`: undoes what a lab's journal says was done.
 
+use super::say;
 use crate::cli::DownArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -9,7 +10,7 @@ use crate::teardown;
 pub fn run(args: &DownArgs) -> Result<Exit> {
     let labs = which(args)?;
     if labs.is_empty() {
-        eprintln!("no lab stands");
+        say("no lab stands");
     }
     let mut exit = Exit::Done;
     for lab in labs {
@@ -42,17 +43,17 @@ fn take_down(lab: &str) -> Result<Exit> {
     let outcome = teardown::undo(&mut journal)?;
     for restored in &outcome.restored {
         match &restored.note {
-            Some(note) => eprintln!("{}: {note}", restored.key),
-            None => eprintln!("{} is {} again", restored.key, restored.after),
+            Some(note) => say(&format!("{}: {note}", restored.key)),
+            None => say(&format!("{} is {} again", restored.key, restored.after)),
         }
     }
     if outcome.left_behind.is_empty() {
         journal.end()?;
-        eprintln!("{lab}: down, {standing} changes undone");
+        say(&format!("{lab}: down, {standing} changes undone"));
         return Ok(Exit::Done);
     }
     for leftover in &outcome.left_behind {
-        eprintln!("{lab}: left behind {}: {}", leftover.what, leftover.why);
+        say(&format!("{lab}: left behind {}: {}", leftover.what, leftover.why));
     }
     Ok(Exit::Leftover)
 }

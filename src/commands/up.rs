@@ -2,7 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{load_and_plan, print_json};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::{load_and_plan, print_json, say};
 use crate::cli::UpArgs;
 use crate::driver::netns::NetnsDriver;
 use crate::error::{Attempt, Error, Result};
@@ -29,7 +31,11 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
     allowed(&host)?;
     let folder = Folder::create(args.out.as_deref(), &plan.lab)?;
     let journal = Journal::begin(header(&plan, &folder))?;
-    folder.write("plan.json", &plan)?;
+    if let Err(error) = folder.write("plan.json", &plan).and_then(|_| raise_nofile(plan.runner_nofile)) {
+        // Nothing stands yet: the next run must not be told otherwise.
+        journal.end()?;
+        return Err(error);
+    }
     let show = Show::on_stderr(args.quiet);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -38,8 +44,8 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
     let report = runtime.block_on(live(&plan, journal, &host, &folder, (show, args.keep)))?;
     let path = folder.write("report.json", &report)?;
     if show != Show::Quiet {
-        text::lines(&report).iter().for_each(|line| eprintln!("{line}"));
-        eprintln!(" report  {}", shortened(&path));
+        text::lines(&report).iter().for_each(|line| say(line));
+        say(&format!(" report  {}", shortened(&path)));
     }
     if args.json {
         print_json(&report)?;
@@ -58,6 +64,17 @@ fn allowed(host: &Host) -> Result<()> {
     }
     Err(Error::host("starting the lab", format!("this process lacks {}", missing.join(" and ")))
         .remedy("run it as root: `sudo c1m-lab up …`; `c1m-lab plan` shows what would be done without"))
+}
+
+/// A shell usually allows fewer descriptors than hearing hundreds of agents takes.
+fn raise_nofile(needed: u64) -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    let maximum = limit.maximum.map(|maximum| maximum.max(needed));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum })
+        .attempt(Exit::Host, || format!("taking {needed} descriptors for the runner"))
 }
 
 fn header(plan: &Plan, folder: &Folder) -> Header {
@@ -88,10 +105,10 @@ async fn live(
     log.flush();
     folder.give_away(&events);
     if let Some(trouble) = &log.trouble {
-        eprintln!("warning: not all events are in the run's folder: {trouble}");
+        say(&format!("warning: not all events are in the run's folder: {trouble}"));
     }
     let report = report::settle(plan, &log.account);
-    if report.left_behind.is_empty() {
+    if report.left_behind.is_empty() && log.account.outcome.is_some() {
         driver.into_journal().end()?;
     }
     match result {

@@ -51,6 +51,8 @@ pub struct Plan {
     /// What the run would meet first if it grew.
     pub first_limit: Limit,
     pub limits: Vec<Limit>,
+    /// Descriptors of the runner itself, which hears every agent.
+    pub runner_nofile: u64,
     /// The unprivileged user the agents become; none: they stay who the runner is.
     pub agent_user: Option<u32>,
     pub expect: ExpectSpec,
@@ -121,17 +123,24 @@ const NOBODY: u32 = 65534;
 
 /// Decides everything, or says why this lab cannot run on this host.
 pub fn decide(lab: &Lab, host: &Host) -> Result<Plan> {
+    let plan = sketch(lab, host)?;
+    memory::check(lab, &plan.memory, || fit::connections(lab, host).unwrap_or(0))?;
+    Ok(plan)
+}
+
+/// Everything decided but whether the memory is enough.
+fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
     let spec = &lab.spec;
     let tuples = tuple_sum(lab)?;
     let subnet = network::subnet(lab, host)?;
-    let mut nodes = network::nodes(spec, subnet);
     let reactors = processes::reactors(lab, host)?;
-    let swarms = processes::swarms(lab, host)?;
+    let swarms = processes::swarms(lab, host, &reactors)?;
+    let runner_nofile = processes::runner_nofile(lab, host, &reactors, swarms.len() as u64)?;
+    let mut nodes = network::nodes(spec, subnet);
     processes::place_on_cpus(spec, host, &mut nodes);
     let host_settings = settings::host_settings(lab, host, &reactors, &swarms)?;
     let memory = memory::expect(spec, host, &nodes, &reactors, &swarms);
     let limits = limits::all(lab, host, &tuples, &reactors, &memory);
-    memory::check(lab, &memory, &limits)?;
     Ok(Plan {
         lab: spec.name.clone(),
         driver: spec.driver,
@@ -151,6 +160,7 @@ pub fn decide(lab: &Lab, host: &Host) -> Result<Plan> {
         memory,
         first_limit: limits.first().cloned().unwrap_or_else(Limit::none),
         limits,
+        runner_nofile,
         agent_user: (host.uid == 0).then_some(NOBODY),
         expect: spec.expect.clone(),
     })

@@ -15,6 +15,9 @@ use crate::plan::Echo as EchoPlan;
 const LONGEST_US: u64 = 60_000_000;
 const DIGITS: u8 = 2;
 
+/// A message that is due since less than this is not late.
+const LATE: Duration = Duration::from_millis(100);
+
 /// One connection's message on its way. Kept small: there is one for every connection.
 #[derive(Clone, Copy, Default)]
 struct Talk {
@@ -73,7 +76,8 @@ impl Echo {
     /// No more messages. Those that are due by now and have not been said never will be.
     pub fn rest(&mut self) {
         if std::mem::take(&mut self.speaking) {
-            let rounds = self.began.elapsed().as_secs_f64() / self.every.as_secs_f64();
+            let until = self.began.elapsed().saturating_sub(LATE);
+            let rounds = until.as_secs_f64() / self.every.as_secs_f64();
             let due = (rounds * self.talks.len() as f64) as u64;
             self.counts.skipped += due.saturating_sub(self.due);
         }

@@ -2,10 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use super::{load_and_plan, print_json};
 use crate::cli::UpArgs;
 use crate::driver::netns::NetnsDriver;
-use crate::error::{Error, Result};
+use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::{Capability, Host};
 use crate::journal::{Header, Journal};
@@ -32,7 +34,11 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
     let host = allowed(host)?;
     let folder = Folder::create(args.out.as_deref(), &plan.lab)?;
     let journal = Journal::begin(header(&plan, &folder))?;
-    folder.write("plan.json", &plan)?;
+    if let Err(error) = folder.write("plan.json", &plan).and_then(|_| raise_nofile(plan.runner_nofile)) {
+        // Nothing stands yet: the next run must not be told otherwise.
+        journal.end()?;
+        return Err(error);
+    }
     let show = Show::on_stderr(args.quiet);
     let report = super::runtime()?.block_on(live(&plan, journal, &host, &folder, (show, args.keep)))?;
     let path = folder.write("report.json", &report)?;
@@ -61,6 +67,17 @@ fn allowed(host: Host) -> Result<Host> {
     } else {
         rootless::enter(&host)
     }
+}
+
+/// A shell usually allows fewer descriptors than hearing hundreds of agents takes.
+fn raise_nofile(needed: u64) -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    let maximum = limit.maximum.map(|maximum| maximum.max(needed));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum })
+        .attempt(Exit::Host, || format!("taking {needed} descriptors for the runner"))
 }
 
 fn header(plan: &Plan, folder: &Folder) -> Header {
@@ -96,7 +113,7 @@ async fn live(
         say(format!("warning: not all events are in the run's folder: {trouble}"));
     }
     let report = report::settle(plan, &log.account);
-    if report.left_behind.is_empty() {
+    if report.left_behind.is_empty() && log.account.outcome.is_some() {
         driver.into_journal().end()?;
     }
     match result {

@@ -86,9 +86,7 @@ pub fn host_settings(
             continue;
         }
         let Some(now) = host.number(key) else { continue };
-        // A process below its hard limit needs no higher nr_open.
-        let bites = key != NR_OPEN || nofile > host.nofile.hard;
-        if now >= needed || !bites {
+        if now >= needed {
             continue;
         }
         if !host.can_set(key) {

@@ -32,6 +32,8 @@ pub enum Order {
     Swarm(SwarmOrder),
     /// Reactor: accept. Swarm: connect.
     Go,
+    /// Reactor: say your counts now, and not only when it is time.
+    Tell,
     /// Say how much private memory you use.
     Weigh,
     /// Swarm: watch every connection, and make the planned traffic.

@@ -136,6 +136,7 @@ impl<'a, D: Driver> Run<'a, D> {
             let totals = run.log.account.totals();
             totals.server.open == totals.clients.open
         };
+        self.crew.order_all(crew::reactors, &Order::Tell).await;
         if !self.pump_while_moving(SETTLE, agree).await {
             self.tell_unsettled(Phase::Ramp);
         }

@@ -86,6 +86,8 @@ struct Link {
     predecessor: Option<Predecessor>,
     successor: Option<Successor>,
     full: bool,
+    /// The runner waits for the counts.
+    asked: bool,
 }
 
 fn reactor(mut mail: Mailbox, order: &ReactorOrder) -> io::Result<()> {
@@ -97,6 +99,7 @@ fn reactor(mut mail: Mailbox, order: &ReactorOrder) -> io::Result<()> {
         predecessor: None,
         successor: None,
         full: false,
+        asked: false,
     };
     if order.place == 0 {
         let listeners =
@@ -131,6 +134,7 @@ fn reactor(mut mail: Mailbox, order: &ReactorOrder) -> io::Result<()> {
                 MAIL => {
                     let letters = mail.receive()?;
                     for order in &letters.orders {
+                        link.asked |= *order == Order::Tell;
                         obey_as_reactor(order, &mut reactor, &mut mail)?;
                     }
                     if letters.closed {
@@ -161,7 +165,7 @@ fn reactor(mut mail: Mailbox, order: &ReactorOrder) -> io::Result<()> {
             reactor.release_listeners();
             mail.send(&Word::Full)?;
         }
-        if turn.quiet || told.elapsed() >= TELL {
+        if turn.quiet || told.elapsed() >= TELL || std::mem::take(&mut link.asked) {
             told = Instant::now();
             mail.send_counts(reactor.counts())?;
         }
@@ -177,6 +181,7 @@ fn obey_as_reactor(order: &Order, reactor: &mut Reactor, mail: &mut Mailbox) -> 
             reactor.accept()?;
             mail.send(&Word::Accepting)
         }
+        Order::Tell => Ok(()),
         Order::Drain => {
             reactor.drain();
             Ok(())

@@ -12,7 +12,7 @@ use super::{Counts, Order, Word};
 
 /// An order is at most a few KB; a longer line is no order.
 /// When nothing has happened for so long, counts are told at once.
-const QUIET: Duration = Duration::from_millis(3);
+const QUIET: Duration = Duration::from_millis(20);
 
 const LONGEST_LINE: usize = 1 << 20;
 

@@ -1,0 +1,119 @@
+//! The lab's ramp against the floor: both open the same number of connections, in turn, on the same machine.
+//!
+//!     cargo bench --bench ramp -- 300K 1M --rounds 3
+//!
+//! Absolute rates move with the machine's other work and with how much of its memory has been used before, so
+//! only the ratio of two runs next to each other means something. It ends with 1 if the median ratio is below
+//! the target.
+
+use clap::Parser;
+use lab::median;
+use std::io::Result;
+use std::process::ExitCode;
+use units::thousands;
+
+#[path = "common/ends.rs"]
+mod ends;
+#[path = "common/floor.rs"]
+mod floor;
+#[path = "common/ip.rs"]
+mod ip;
+#[path = "common/lab.rs"]
+mod lab;
+#[path = "common/units.rs"]
+mod units;
+#[path = "common/wiring.rs"]
+mod wiring;
+
+/// The share of the floor's rate that the lab has to reach.
+const TARGET: f64 = 0.95;
+
+#[derive(Parser)]
+struct Arguments {
+    /// How many connections to open, e.g. 300K or 1M; each size is measured by itself
+    #[arg(default_value = "300K", value_parser = units::parse_count)]
+    sizes: Vec<u64>,
+    /// Pairs of runs of each size
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Added by `cargo bench`; without it the program is being run by `cargo test`
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> ExitCode {
+    if let Some(status) = ends::run_if_child() {
+        return status;
+    }
+    let arguments = Arguments::parse();
+    if !arguments.bench {
+        println!("the ramp is measured by `cargo bench --bench ramp`");
+        return ExitCode::SUCCESS;
+    }
+    match compare(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("ramp: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether the lab reached the target at every size.
+fn compare(arguments: &Arguments) -> Result<bool> {
+    // Memory the machine has never used before costs several times as much, whoever is first to need it.
+    if let Some(&largest) = arguments.sizes.iter().max() {
+        println!("warm-up {}", floor::measure(largest)?);
+    }
+    let mut reached = true;
+    for &size in &arguments.sizes {
+        let mut ratios = Vec::new();
+        for round in 1..=arguments.rounds {
+            ratios.push(one_pair(size, round)?);
+        }
+        let ratio = median(ratios);
+        let word = if ratio >= TARGET { "reaches" } else { "misses" };
+        println!("{} connections: median ratio {ratio:.3} {word} {TARGET}", thousands(size));
+        reached &= ratio >= TARGET;
+    }
+    Ok(reached)
+}
+
+/// The lab's rate in relation to the floor's. Who goes first changes from round to round.
+fn one_pair(size: u64, round: u32) -> Result<f64> {
+    let (floor, lab) = if round.is_multiple_of(2) {
+        let lab = run_lab(size)?;
+        (floor::measure(size)?, lab)
+    } else {
+        (floor::measure(size)?, run_lab(size)?)
+    };
+    let lab_rate = size as f64 / lab.seconds.ramp;
+    let ratio = lab_rate / floor.rate();
+    println!(
+        "{} round {round}: floor {}/s ({}+{} processes) lab {}/s ({}+{} processes) ratio {ratio:.3}",
+        thousands(size),
+        thousands(floor.rate() as u64),
+        floor.servers,
+        floor.clients,
+        thousands(lab_rate as u64),
+        lab.server.processes,
+        lab.clients.processes,
+    );
+    Ok(ratio)
+}
+
+fn run_lab(connections: u64) -> Result<lab::LabOutcome> {
+    let yaml = "\
+name: ramp
+connections: 1000
+server:
+  ports: 9900-9999
+clients:
+  count: 2
+  addresses: 16
+  ports: 1024-65535
+hold: 0s
+";
+    lab::run(yaml, connections)
+}

@@ -147,8 +147,14 @@ fn start_servers(wiring: &Wiring, total: u64, most: u64, words: &PipeWriter) -> 
 fn start_clients(wiring: &Wiring, total: u64, most: u64, words: &PipeWriter) -> Result<Crew<ChildStdin>> {
     let mut crew = Crew::new();
     let mut next_index = [0; CLIENT_NAMESPACES as usize];
-    let processes = total.div_ceil(most).max(CLIENT_NAMESPACES.min(total));
-    for (number, share) in (0..CLIENT_NAMESPACES).cycle().zip(shares(total, processes)) {
+    // Each client has its half, as the lab's clients have, and their processes take turns.
+    let mut turns = Vec::new();
+    for (number, half) in (0..CLIENT_NAMESPACES).zip(shares(total, CLIENT_NAMESPACES)) {
+        let split = shares(half, half.div_ceil(most).max(1)).enumerate();
+        turns.extend(split.map(|(turn, share)| (turn, number, share)));
+    }
+    turns.sort_unstable();
+    for (_, number, share) in turns {
         let first = &mut next_index[number as usize];
         let namespace = wiring.clients[number as usize].clone();
         let task = Task { namespace, share, range: Some((number, *first)) };

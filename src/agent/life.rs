@@ -25,7 +25,7 @@ const TELL: Duration = Duration::from_millis(100);
 
 /// How long a reactor that has just accepted lets the queues fill again: fewer wake-ups for the same
 /// connections leave a fifth more of the CPU to the handshakes.
-const GATHER: Duration = Duration::from_millis(2);
+const GATHER: Duration = Duration::from_millis(1);
 
 pub fn run(cell: &Cell) -> Result<Exit> {
     if let Err(error) = cell.enter() {

@@ -207,6 +207,8 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
             first += count;
         }
     }
+    // The clients take turns: two processes of one client would contend for the same routes and counters.
+    swarms.sort_by_key(|swarm| (swarm.first / swarm.count.max(1), swarm.node));
     Ok(swarms)
 }
 
@@ -215,9 +217,9 @@ fn shares(total: u64, parts: u64) -> impl Iterator<Item = u64> {
     (0..parts).map(move |part| total / parts + u64::from(part < total % parts))
 }
 
-/// One swarm for each CPU keeps it busy; more would only take turns.
+/// One swarm for each CPU keeps it busy; one more costs nothing, and keeps a fair share of a busy machine.
 pub fn swarms_at_once(host: &Host, swarms: &[Swarm]) -> usize {
-    (host.machine_cpus as usize).max(2).min(swarms.len().max(1))
+    (host.machine_cpus as usize + 1).min(swarms.len().max(1))
 }
 
 /// A role with `cpus: n` runs on n CPUs, the clients' beginning after the server's, as separate machines would.

@@ -19,8 +19,8 @@ const PORTS_PER_ADDRESS: u64 = 65_536 - FIRST_CLIENT_PORT;
 /// The most connections the plan has source tuples for.
 pub const MOST_CONNECTIONS: u64 = CLIENT_NAMESPACES * ADDRESSES_PER_CLIENT * PORTS_PER_ADDRESS;
 
-/// So many connections in a row go to the same server port. Taking the ports round robin instead costs the
-/// server an accept that answers EAGAIN for nearly every connection.
+/// So many connections in a row go to the same server port. Taking the ports round robin instead means many
+/// listeners with a connection or two each, and one more accept that answers EAGAIN for each of them.
 const CONNECTIONS_PER_PORT_STRETCH: u64 = 200;
 
 /// Both ends of the `index`th connection of a client namespace.

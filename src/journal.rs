@@ -243,6 +243,8 @@ pub struct Moved {
     pub key: String,
     /// What it was before any lab moved it.
     pub before: String,
+    /// What that lab made it, or found it to be.
+    pub during: String,
 }
 
 /// The host settings that labs other than this one have moved.
@@ -251,7 +253,9 @@ pub fn moved_by_others(lab: &str) -> Vec<Moved> {
     let moved = |other: String| {
         let (_, standing) = look(&other);
         standing.into_iter().filter_map(move |one| match one.change {
-            Change::Setting { key, before, .. } => Some(Moved { lab: other.clone(), key, before }),
+            Change::Setting { key, before, during } => {
+                Some(Moved { lab: other.clone(), key, before, during })
+            }
             _ => None,
         })
     };
@@ -264,8 +268,9 @@ fn read_file(path: &Path) -> (Option<Header>, Vec<Standing>) {
     (header, standing)
 }
 
-/// Lines that cannot be read are passed over: a torn line's change was never made.
-fn read_lines(text: &str) -> (Option<Header>, Vec<Standing>, u64) {
+/// What a journal says: its header, what may still stand, and the next free number. Lines that cannot be read
+/// are passed over: a torn line's change was never made.
+pub fn read_lines(text: &str) -> (Option<Header>, Vec<Standing>, u64) {
     let (mut header, mut standing, mut next) = (None, Vec::<Standing>::new(), 1);
     for line in text.lines() {
         match serde_json::from_str(line) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::Serialize;
 
 use crate::error::Result;
@@ -50,14 +50,14 @@ pub async fn undo(journal: &mut Journal) -> Result<Outcome> {
     if journal.header().is_some_and(|header| header.boot_id != proc::boot_id()) {
         // After a reboot nothing of it can still be there: not one of these lives on a disk.
         let ids: Vec<u64> = journal.standing().iter().map(|standing| standing.id).collect();
-        journal.undone(&ids)?;
+        cross_off(journal, &ids);
         return Ok(outcome);
     }
     end_processes(&journal.standing()).await;
     let witness = watch_namespaces(&journal.standing()).await;
     for attempt in 1..=TRIES {
         outcome.left_behind.clear();
-        undo_once(journal, &mut outcome)?;
+        undo_once(journal, &mut outcome);
         if outcome.left_behind.is_empty() || attempt == TRIES {
             break;
         }
@@ -67,7 +67,7 @@ pub async fn undo(journal: &mut Journal) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn undo_once(journal: &mut Journal, outcome: &mut Outcome) -> Result<()> {
+fn undo_once(journal: &mut Journal, outcome: &mut Outcome) {
     let mut undone = Vec::new();
     let others = journal::moved_by_others(&journal.lab);
     for standing in journal.standing() {
@@ -76,7 +76,13 @@ fn undo_once(journal: &mut Journal, outcome: &mut Outcome) -> Result<()> {
             Err(leftover) => outcome.left_behind.push(leftover),
         }
     }
-    journal.undone(&undone)
+    cross_off(journal, &undone);
+}
+
+/// A journal that cannot be written does not stop the way down: what was undone would be undone once more,
+/// which does nothing.
+fn cross_off(journal: &mut Journal, undone: &[u64]) {
+    let _ = journal.undone(undone);
 }
 
 /// All are told to end before any is waited for.
@@ -89,8 +95,8 @@ async fn end_processes(standing: &[Standing]) {
         })
         .filter(|(pid, start_time)| proc::is_alive(*pid, *start_time))
         .collect();
-    for (pid, _) in &alive {
-        kill(*pid);
+    for (pid, start_time) in &alive {
+        kill(*pid, *start_time);
     }
     let began = Instant::now();
     while alive.iter().any(|(pid, start_time)| proc::is_alive(*pid, *start_time))
@@ -100,10 +106,14 @@ async fn end_processes(standing: &[Standing]) {
     }
 }
 
-fn kill(pid: u32) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+/// The descriptor stays with one process: seen to be ours after it was opened, no other can be hit.
+fn kill(pid: u32, start_time: u64) {
+    let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+    if let Ok(process) = rustix::process::pidfd_open(number, PidfdFlags::empty())
+        && proc::is_alive(pid, start_time)
+    {
         // A process that has gone meanwhile is what was wanted.
-        let _ = rustix::process::kill_process(pid, Signal::KILL);
+        let _ = rustix::process::pidfd_send_signal(&process, Signal::KILL);
     }
 }
 
@@ -160,8 +170,9 @@ fn undo_one(
             Ok(())
         }
         Change::Setting { key, before, during } => {
-            let restored = match others.iter().find(|other| other.key == *key) {
-                Some(other) => left_to(&other.lab, key, before, during),
+            let relying = others.iter().filter(|other| other.key == *key);
+            let restored = match relying.max_by_key(|other| other.during.parse::<u64>().unwrap_or(0)) {
+                Some(other) => left_to(other, before, during)?,
                 None => restore(key, before, during)?,
             };
             outcome.restored.push(restored);
@@ -183,17 +194,31 @@ fn remove_namespace(name: &str, inode: Option<u64>, staging: &Path) -> Result<()
     }
 }
 
-/// The last lab that relies on a setting puts it back; it knows what it was before the first.
-fn left_to(lab: &str, key: &str, before: &str, during: &str) -> Restored {
-    let now = proc::read_sysctl(key).unwrap_or_default();
-    let note = Some(format!("the lab `{lab}` still relies on it, and will put it back"));
-    Restored { key: key.to_owned(), before: before.to_owned(), during: during.to_owned(), after: now, note }
+/// The last lab that relies on a setting puts it back; it knows what it was before the first. Until then the
+/// setting is what that lab made it: another value would look like a stranger's, and be left alone.
+fn left_to(other: &Moved, before: &str, during: &str) -> Result<Restored, Leftover> {
+    let key = other.key.as_str();
+    let leftover =
+        |error: std::io::Error| Leftover { what: format!("setting {key}"), why: error.to_string() };
+    if same(&proc::read_sysctl(key).map_err(leftover)?, during) && !same(during, &other.during) {
+        sysctl::write(key, &other.during).map_err(leftover)?;
+    }
+    Ok(Restored {
+        key: key.to_owned(),
+        before: before.to_owned(),
+        during: during.to_owned(),
+        after: proc::read_sysctl(key).map_err(leftover)?,
+        note: Some(format!("the lab `{}` still relies on it, and will put it back", other.lab)),
+    })
+}
+
+fn same(one: &str, other: &str) -> bool {
+    one.split_whitespace().eq(other.split_whitespace())
 }
 
 /// Puts a setting back, unless someone else has changed it meanwhile.
 fn restore(key: &str, before: &str, during: &str) -> Result<Restored, Leftover> {
     let leftover = |why: String| Leftover { what: format!("setting {key}"), why };
-    let same = |one: &str, other: &str| one.split_whitespace().eq(other.split_whitespace());
     let now = proc::read_sysctl(key).map_err(|error| leftover(error.to_string()))?;
     let mut restored = Restored {
         key: key.to_owned(),

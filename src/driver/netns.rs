@@ -138,6 +138,11 @@ impl NetnsDriver {
                 (None, Ok(())) => return Err(Error::host(attempt(), "no cgroup to make it in is known")),
             };
             let path = below.join(&node.namespace);
+            if path.exists() {
+                let why = format!("{} is there, and is not this lab's", path.display());
+                return Err(Error::host(attempt(), why)
+                    .remedy("give the lab another name (`--set name=…`), or remove it with `rmdir`"));
+            }
             let id = self.journal.intend(vec![Change::Cgroup { path: path.clone(), inode: None }])?[0];
             let inode = cgroup::create(&path).attempt(Exit::Host, attempt)?;
             self.journal.made(vec![(id, Change::Cgroup { path: path.clone(), inode: Some(inode) })])?;

@@ -122,6 +122,8 @@ impl Host {
         let lab = TestLab::new(what);
         let bystander = Bystander::new(what);
         let text = lab_text(can_limit_memory(&lab));
+        // The first run of a binary takes longer: it is still read from the disk.
+        rehearse(&lab, &text);
         let phases = rehearse(&lab, &text);
         println!("phases take {phases:?}");
         let before = Snapshot::take(&[&lab.folder]);

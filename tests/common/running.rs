@@ -7,6 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
@@ -20,6 +21,7 @@ pub const PHASES: [&str; 6] = ["check", "build", "ramp", "hold", "drain", "down"
 pub struct Running {
     pub runner: Child,
     told: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
     ended: Option<ExitStatus>,
 }
 
@@ -29,13 +31,13 @@ impl Running {
             c1m_lab(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("c1m-lab runs");
         let told = Arc::new(Mutex::new(Vec::new()));
         let (ear, mut stderr) = (told.clone(), runner.stderr.take().expect("its stderr"));
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut some = [0; 4096];
             while let Ok(read @ 1..) = stderr.read(&mut some) {
                 ear.lock().expect("no panic").extend_from_slice(&some[..read]);
             }
         });
-        Running { runner, told, ended: None }
+        Running { runner, told, reader: Some(reader), ended: None }
     }
 
     pub fn up(lab: &TestLab, text: &str) -> Running {
@@ -102,6 +104,10 @@ impl Running {
         while self.try_end().is_none() {
             assert!(began.elapsed() < patience, "not ended after {patience:?}: {}", self.told());
             std::thread::sleep(Duration::from_millis(1));
+        }
+        if let Some(reader) = self.reader.take() {
+            // The last lines may still be on their way.
+            reader.join().expect("it only reads");
         }
         let status = self.ended.expect("it has ended");
         status.code().ok_or_else(|| status.signal().unwrap_or(0))

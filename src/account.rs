@@ -26,7 +26,9 @@ pub struct Account {
     pub ramped: u64,
     pub ended_early: Vec<(AgentId, String)>,
     pub unsettled: Vec<(Phase, u64, u64)>,
+    /// The signal that cut the run short. Ending a lab that only stands is no interruption.
     pub interrupted: Option<String>,
+    standing: bool,
     pub broke: Option<String>,
     pub outcome: Option<Outcome>,
 }
@@ -79,6 +81,8 @@ impl Account {
             Event::AgentEnded { agent, how, planned: false } => self.lose_agent(*agent, how),
             Event::AgentSilent { agent } => self.lose_agent(*agent, "no answer"),
             Event::Unsettled { phase, clients, server } => self.unsettled.push((*phase, *clients, *server)),
+            Event::Standing => self.standing = true,
+            Event::Interrupted { .. } if self.standing => {}
             Event::Interrupted { signal } => self.interrupted = Some(signal.clone()),
             Event::Broke { why } => {
                 self.broke.get_or_insert_with(|| why.clone());
@@ -88,7 +92,6 @@ impl Account {
             | Event::Accepting { .. }
             | Event::Full { .. }
             | Event::Ramped { .. }
-            | Event::Standing
             | Event::Impatient { .. }
             | Event::AgentFailed { .. }
             | Event::AgentEnded { .. } => {}

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Echo;
 use crate::plan::tuples::Tuples;
 use crate::units::Ports;
 pub use tally::{Counts, Tally};
@@ -64,13 +65,7 @@ pub struct SwarmOrder {
     pub timeout_ms: u64,
     /// Connects per second; none: as fast as can be.
     pub rate: Option<u64>,
-    pub echo: Option<EchoOrder>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EchoOrder {
-    pub every_ms: u64,
-    pub size: u32,
+    pub echo: Option<Echo>,
 }
 
 /// What an agent says.

@@ -40,6 +40,9 @@ pub enum Command {
     /// A process inside a node; started by the others
     #[command(hide = true)]
     Agent(Cell),
+    /// Write the pages of docs/ that are rendered from the code
+    #[command(hide = true)]
+    Docs(DocsArgs),
 }
 
 /// The lab file, and what differs from it this time.
@@ -121,6 +124,12 @@ pub struct ExecArgs {
 }
 
 #[derive(Args, Clone, Debug)]
+pub struct DocsArgs {
+    /// Where they go
+    pub dir: PathBuf,
+}
+
+#[derive(Args, Clone, Debug)]
 pub struct ServerArgs {
     /// The ports to listen on: 8000, 9900-9999
     #[arg(long, default_value = "9900-9999")]
@@ -138,6 +147,7 @@ pub struct ClientArgs {
     /// The server's address
     pub server: Ipv4Addr,
     /// The first port the server listens on
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub first_port: u16,
     /// How many ports it listens on, from the first
     #[arg(long, default_value_t = 100)]

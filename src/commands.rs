@@ -2,6 +2,7 @@
 
 pub mod by_hand;
 pub mod check;
+pub mod docs;
 pub mod down;
 pub mod exec;
 pub mod plan;
@@ -31,6 +32,7 @@ pub fn run(command: Command) -> Result<Exit> {
         Command::Client(args) => by_hand::client(&args),
         Command::Schema => print_json(&spec::schema()),
         Command::Agent(cell) => agent::life::run(&cell),
+        Command::Docs(args) => docs::run(&args),
     }
 }
 

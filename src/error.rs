@@ -30,6 +30,12 @@ pub struct Excerpt {
     pub text: String,
 }
 
+impl Excerpt {
+    fn is_flag(&self) -> bool {
+        self.file.starts_with("--")
+    }
+}
+
 impl Error {
     pub fn new(exit: Exit, attempted: impl Into<String>, why: impl fmt::Display) -> Self {
         Error { exit, attempted: attempted.into(), why: why.to_string(), remedy: None, excerpt: None }
@@ -66,7 +72,9 @@ impl fmt::Display for Error {
         if let Some(at) = &self.excerpt {
             let gutter = " ".repeat(at.line.to_string().len());
             let caret = format!("{}{}", " ".repeat(at.column.saturating_sub(1)), "^".repeat(at.width.max(1)));
-            write!(f, "\n{gutter}--> {}:{}:{}", at.file, at.line, at.column)?;
+            // A flag is one line: its place says nothing that the caret does not.
+            let place = if at.is_flag() { String::new() } else { format!(":{}:{}", at.line, at.column) };
+            write!(f, "\n{gutter}--> {}{place}", at.file)?;
             write!(f, "\n{gutter} |\n{} | {}\n{gutter} | {caret}", at.line, at.text)?;
         }
         if let Some(remedy) = &self.remedy {

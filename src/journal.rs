@@ -96,7 +96,9 @@ impl Journal {
     pub fn begin(header: Header) -> Result<Journal> {
         let lab = header.lab.clone();
         let directory = directory_of(&lab);
+        // Once more, because the last lab to end takes the folder of all labs away, perhaps in between.
         std::fs::create_dir_all(&directory)
+            .or_else(|_| std::fs::create_dir_all(&directory))
             .attempt(Exit::Host, || format!("making {}", directory.display()))?;
         let mut journal = Journal::open(&lab)?;
         if !journal.standing.is_empty() || journal.header.is_some() {

@@ -2,6 +2,8 @@
 //!
 //! The modules stand in the order in which data flows.
 #![forbid(unsafe_code)]
+// No panic reaches a user: what can fail is told as an error. In tests, a panic is how they fail.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod error;
 pub mod exit;
@@ -23,6 +25,7 @@ pub mod up;
 
 pub mod account;
 pub mod event;
+pub mod log;
 pub mod progress;
 pub mod report;
 pub mod rootless;
@@ -30,3 +33,4 @@ pub mod say;
 
 pub mod cli;
 pub mod commands;
+pub mod docs;

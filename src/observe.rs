@@ -24,7 +24,8 @@ const CACHES: &[&str] = &[
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     pub memory: MemInfo,
-    /// Bytes of the caches that connections live in; none when only root may read them and we may not.
+    /// Bytes of the objects in use in the caches that connections live in; none when only root may read
+    /// them and we may not.
     pub caches: Option<BTreeMap<String, u64>>,
     pub files_open: Option<u64>,
     /// By node: the sockets of its namespace.
@@ -39,7 +40,7 @@ pub fn sample(plan: &Plan, namespaces: &[Namespace]) -> Sample {
         memory: proc::meminfo().unwrap_or_default(),
         caches: proc::slabinfo().ok().map(|slabs| {
             let known = slabs.into_iter().filter(|(name, _)| CACHES.contains(&name.as_str()));
-            known.map(|(name, slab)| (name, slab.bytes())).collect()
+            known.map(|(name, slab)| (name, slab.active_objs * slab.objsize)).collect()
         }),
         files_open: proc::read_sysctl("fs.file-nr")
             .ok()

@@ -15,10 +15,10 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::agent::EchoOrder;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
 use crate::host::Host;
 use crate::spec::{DriverKind, ExpectSpec, Lab, TrafficKind};
 use crate::units::{Ports, Rate, Subnet};
@@ -45,12 +45,14 @@ pub struct Plan {
     pub swarms_at_once: usize,
     pub ramp: Ramp,
     pub hold: Duration,
-    pub echo: Option<EchoOrder>,
+    pub echo: Option<Echo>,
     pub host_settings: Vec<HostSetting>,
     pub memory: Memory,
     /// What the run would meet first if it grew.
     pub first_limit: Limit,
     pub limits: Vec<Limit>,
+    /// Descriptors of the runner itself, which hears every agent.
+    pub runner_nofile: u64,
     /// The unprivileged user the agents become; none: they stay who the runner is.
     pub agent_user: Option<u32>,
     pub expect: ExpectSpec,
@@ -109,22 +111,36 @@ pub struct Ramp {
     pub timeout: Duration,
 }
 
+/// What each connection says while it is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Echo {
+    pub every_ms: u64,
+    pub size: u32,
+}
+
 /// The user that agents become when the runner is root.
 const NOBODY: u32 = 65534;
 
 /// Decides everything, or says why this lab cannot run on this host.
 pub fn decide(lab: &Lab, host: &Host) -> Result<Plan> {
+    let plan = sketch(lab, host)?;
+    memory::check(lab, &plan.memory, || fit::connections(lab, host).unwrap_or(0))?;
+    Ok(plan)
+}
+
+/// Everything decided but whether the memory is enough.
+fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
     let spec = &lab.spec;
     let tuples = tuple_sum(lab)?;
     let subnet = network::subnet(lab, host)?;
-    let mut nodes = network::nodes(spec, subnet);
     let reactors = processes::reactors(lab, host)?;
-    let swarms = processes::swarms(lab, host)?;
+    let swarms = processes::swarms(lab, host, &reactors)?;
+    let runner_nofile = processes::runner_nofile(lab, host, &reactors, swarms.len() as u64)?;
+    let mut nodes = network::nodes(spec, subnet);
     processes::place_on_cpus(spec, host, &mut nodes);
     let host_settings = settings::host_settings(lab, host, &reactors, &swarms)?;
     let memory = memory::expect(spec, host, &nodes, &reactors, &swarms);
     let limits = limits::all(lab, host, &tuples, &reactors, &memory);
-    memory::check(lab, &memory, &limits)?;
     Ok(Plan {
         lab: spec.name.clone(),
         driver: spec.driver,
@@ -144,9 +160,16 @@ pub fn decide(lab: &Lab, host: &Host) -> Result<Plan> {
         memory,
         first_limit: limits.first().cloned().unwrap_or_else(Limit::none),
         limits,
+        runner_nofile,
         agent_user: (host.uid == 0).then_some(NOBODY),
         expect: spec.expect.clone(),
     })
+}
+
+/// What this host cannot do, shown at the place in the lab file that asks for it.
+fn refusal(lab: &Lab, path: &str, why: impl std::fmt::Display) -> Error {
+    let attempted = format!("planning the lab `{}` on this host", lab.spec.name);
+    Error { exit: Exit::Host, attempted, ..lab.source.error(path, why) }
 }
 
 impl Plan {
@@ -182,9 +205,10 @@ fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
     if spec.connections > possible {
         let why = format!(
             "{} connections need as many five-tuples, and there are {}: {addresses} client addresses × \
-             {client_ports} client ports × {server_ports} server ports",
+             {} client ports × {server_ports} server ports",
             crate::units::grouped(spec.connections),
             crate::units::grouped(possible),
+            crate::units::grouped(client_ports),
         );
         let enough =
             spec.connections.div_ceil(client_ports * server_ports).div_ceil(spec.clients.count.into());
@@ -195,9 +219,9 @@ fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
     Ok(sum)
 }
 
-fn echo(lab: &Lab) -> Option<EchoOrder> {
+fn echo(lab: &Lab) -> Option<Echo> {
     let traffic = &lab.spec.traffic;
-    (traffic.kind == TrafficKind::Echo).then(|| EchoOrder {
+    (traffic.kind == TrafficKind::Echo).then(|| Echo {
         every_ms: u64::try_from(traffic.every.0.as_millis()).unwrap_or(u64::MAX),
         size: u32::try_from(traffic.size.0).unwrap_or(u32::MAX),
     })

@@ -4,7 +4,8 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use crate::account::Account;
-use crate::event::{Event, Listener, Phase};
+use crate::event::{Event, Phase};
+use crate::log::Listener;
 use crate::plan::Plan;
 use crate::units::{grouped, human_bytes};
 
@@ -36,13 +37,11 @@ pub struct Screen {
     /// The phase that is going on, and when it began.
     phase: Option<(Phase, Duration)>,
     drawn: bool,
-    /// What happened meanwhile that deserves a line of its own.
-    notes: Vec<String>,
 }
 
 impl Screen {
     pub fn new(show: Show, plan: &Plan) -> Screen {
-        let screen = Screen { show, asked: plan.connections, phase: None, drawn: false, notes: Vec::new() };
+        let screen = Screen { show, asked: plan.connections, phase: None, drawn: false };
         screen.line(&title(plan));
         screen.line("");
         screen.line(&phase_line(Phase::Check, &check_text(plan), None));
@@ -54,6 +53,14 @@ impl Screen {
             // A closed terminal does not end a run.
             let _ = writeln!(std::io::stderr(), "{text}");
         }
+    }
+
+    /// Something that deserves a line of its own, above the one that is being drawn.
+    fn note(&mut self, text: &str) {
+        if std::mem::take(&mut self.drawn) {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+        self.line(&format!("          {text}"));
     }
 
     fn draw(&mut self, at: Duration, account: &Account) {
@@ -68,9 +75,6 @@ impl Screen {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }
         self.line(&phase_line(phase, &self.final_text(phase, account), Some(seconds)));
-        for note in std::mem::take(&mut self.notes) {
-            self.line(&format!("         {note}"));
-        }
         self.phase = None;
     }
 
@@ -118,17 +122,17 @@ impl Listener for Screen {
         match event {
             Event::Began { phase } => self.phase = Some((*phase, at)),
             Event::Ended { phase, seconds } => return self.finish(*phase, *seconds, account),
-            Event::Interrupted { signal } => self.notes.push(format!("{signal}: ending in order")),
-            Event::AgentFailed { agent, why } => self.notes.push(format!("{agent}: {why}")),
+            Event::Interrupted { signal } => self.note(&format!("{signal}: ending in order")),
+            Event::AgentFailed { agent, why } => self.note(&format!("{agent}: {why}")),
             Event::AgentEnded { agent, how, planned: false } => {
-                self.notes.push(format!("{agent} ended: {how}"))
+                self.note(&format!("{agent} ended: {how}"));
             }
-            Event::AgentSilent { agent } => self.notes.push(format!("{agent} does not answer any more")),
-            Event::Impatient { connections, agents } => self.line(&format!(
-                "\n         going down already: {} connections and {agents} agents are left",
+            Event::AgentSilent { agent } => self.note(&format!("{agent} does not answer any more")),
+            Event::Impatient { connections, agents } => self.note(&format!(
+                "going down already: {} connections and {agents} agents are left",
                 grouped(*connections)
             )),
-            Event::Standing => self.line("the lab stands; Ctrl-C or `c1m-lab down` ends it"),
+            Event::Standing => self.note("the lab stands; Ctrl-C or `c1m-lab down` ends it"),
             // Drawing for each of an agent's counts would cost more than it shows.
             Event::Progress { .. } => {}
             _ => return,
@@ -142,7 +146,10 @@ fn hold_text(account: &Account) -> String {
     let mut text = format!("{} lost", grouped(totals.clients.lost.total()));
     let echo = totals.clients.echo;
     if echo.sent > 0 {
-        text += &format!(" · echo {} of {} answered", grouped(echo.answered), grouped(echo.sent));
+        text += &format!(" · echo {}", grouped(echo.answered));
+        if echo.answered < echo.sent {
+            text += &format!(" of {}", grouped(echo.sent));
+        }
         if echo.wrong > 0 {
             text += &format!(", {} wrong", grouped(echo.wrong));
         }
@@ -163,8 +170,8 @@ pub fn micros(us: u64) -> String {
 
 fn phase_line(phase: Phase, text: &str, seconds: Option<f64>) -> String {
     let time = seconds.map_or_else(String::new, |seconds| format!("{seconds:.1} s"));
-    let wide = 64_usize.saturating_sub(text.chars().count());
-    let line = format!(" {phase:<7} {text}{}{time:>9}", " ".repeat(wide));
+    let wide = 68_usize.saturating_sub(text.chars().count());
+    let line = format!(" {phase:<8} {text}{}{time:>9}", " ".repeat(wide));
     line.trim_end().to_owned()
 }
 

@@ -7,105 +7,170 @@ pub mod text;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::account::Account;
-use crate::agent::tally::{Row, Tally};
+use crate::agent::tally::{Operation, Row, Tally};
 use crate::event::{Moment, Phase};
 use crate::exit::Exit;
 use crate::plan::Plan;
 use crate::teardown::{Leftover, Restored};
 pub use expectations::Expectation;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// What one run came to.
+/// One echo in so many not sent is worth a finding.
+const LAGGING: u64 = 20;
+
+/// Where the figures of memory come from.
+const MEMORY_SOURCE: &str = "for each side: objects in use in /proc/slabinfo; as a whole: the growth of Slab, \
+     KernelStack, PageTables, VmallocUsed and Percpu in /proc/meminfo";
+
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Report {
+    /// The lab's name.
     pub lab: String,
+    /// The version of c1m-lab that made the run.
     pub version: &'static str,
-    /// asked = established + failed + untried, always.
+    /// Connections that were to be opened: asked = established + failed + untried, always.
     pub asked: u64,
+    /// Connections that were established, seen from the clients.
     pub established: u64,
+    /// Attempts to connect that failed.
     pub failed: Ends,
+    /// Connections that were never tried, because the run ended before.
     pub untried: u64,
+    /// Established connections that ended before they were to be closed, seen from the clients.
     pub lost: Ends,
+    /// How long each phase took.
     pub seconds: Seconds,
+    /// Connections established per second, over the whole ramp.
     pub rate_per_second: Option<u64>,
+    /// The most connections per second between two tellings of the progress, four in a second.
     pub peak_rate_per_second: Option<u64>,
+    /// The end that accepts.
     pub server: Side,
+    /// The ends that connect, all clients together.
     pub clients: Side,
+    /// What the kernel counted.
     pub kernel: Kernel,
+    /// Echo traffic during the hold; zeros where the connections were idle.
     pub echo: Echo,
+    /// Host-wide settings that were moved, and what became of them.
     pub host_settings: Vec<Restored>,
     /// Where client, server and kernel do not agree, and agents that ended early.
     pub findings: Vec<String>,
+    /// What the lab file expected, against what was measured.
     pub expectations: Vec<Expectation>,
+    /// What could not be taken down; empty: the host is as it was.
     pub left_behind: Vec<Leftover>,
+    /// The signal that ended the run before its time.
     pub interrupted: Option<String>,
+    /// Why the run could not go on.
     pub broke: Option<String>,
+    /// The exit code of the command that made the run.
     pub exit: u8,
-    /// Fields that are null, each with the reason.
+    /// Measured fields that are null, by their path, each with the reason.
     pub not_measured: BTreeMap<String, String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+/// Ends of one kind, counted by what the kernel said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Ends {
+    /// All of them.
     pub total: u64,
+    /// The same, by operation and errno.
     pub by: Vec<Row>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+/// Seconds of each phase; null for a phase that did not end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Seconds {
+    /// From the first change to the host until all agents were ready.
     pub build: Option<f64>,
+    /// From the first attempt to connect until the last was answered and the server held as many.
     pub ramp: Option<f64>,
+    /// Holding, with the measuring before it and the last look at every connection after it.
     pub hold: Option<f64>,
+    /// Closing, until both sides had closed everything.
     pub drain: Option<f64>,
+    /// Ending the agents and undoing every change to the host.
     pub down: Option<f64>,
 }
 
 /// The server's end of all connections, or the clients'.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Side {
+    /// Connections the server accepted; the clients have no such field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted: Option<u64>,
+    /// Connections closed as planned.
     pub closed: u64,
     /// Processes that were started.
     pub processes: usize,
-    /// Every agent is one thread.
+    /// Threads of all processes; every agent is one thread.
     pub threads: usize,
-    /// Private memory of all processes, full and beyond what they had when empty, for each connection.
+    /// Private memory of all processes beyond what they had when empty, for each connection.
     pub user_bytes_per_connection: Option<f64>,
+    /// Private memory of all processes while the connections were held.
     pub private_bytes: Option<u64>,
+    /// This side's part of the memory that the kernel took, for each connection.
     pub kernel_bytes_per_connection: Option<f64>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+/// What the kernel counted, before the ramp, at the peak, and after the drain.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Kernel {
-    /// TCP sockets in use in all namespaces of the lab.
+    /// TCP sockets in use in all namespaces of the lab, before the ramp: the listeners.
     pub sockets_before: Option<u64>,
+    /// TCP sockets in use when all connections were open: both ends of each, and the listeners.
     pub sockets_peak: Option<u64>,
+    /// TCP sockets in use after the drain.
     pub sockets_after_drain: Option<u64>,
+    /// Sockets in TIME-WAIT after the drain.
     pub time_wait_after_drain: Option<u64>,
+    /// Open files of the whole machine at the peak.
     pub files_open_peak: Option<u64>,
+    /// Memory that the kernel used for itself before the ramp.
     pub bytes_before: Option<u64>,
+    /// Memory that the kernel used for itself at the peak.
     pub bytes_peak: Option<u64>,
+    /// The growth between the two, for each connection: both ends together.
     pub bytes_per_connection: Option<f64>,
+    /// Where the figures of the kernel's memory come from.
     pub memory_source: &'static str,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+/// Echo traffic during the hold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Echo {
+    /// Payloads that were sent.
     pub sent: u64,
+    /// Payloads that came back as they were sent.
     pub answered: u64,
+    /// Payloads that came back otherwise.
     pub wrong: u64,
+    /// Payloads that were due and not sent: the answer before was still out, or the process was late.
+    pub skipped: u64,
+    /// The latency in microseconds that 50 % of the answers did not exceed.
     pub p50_us: Option<u64>,
+    /// The latency in microseconds that 90 % of the answers did not exceed.
     pub p90_us: Option<u64>,
+    /// The latency in microseconds that 99 % of the answers did not exceed.
     pub p99_us: Option<u64>,
+    /// The latency in microseconds that 99.9 % of the answers did not exceed.
     pub p999_us: Option<u64>,
+    /// The longest latency, in microseconds.
     pub max_us: Option<u64>,
 }
 
 /// Settles the account of a run that has ended.
 pub fn settle(plan: &Plan, account: &Account) -> Report {
-    let totals = account.totals();
+    let mut totals = account.totals();
+    // A swarm that was let go of while it was connecting never said how that went.
+    let clients = &mut totals.clients;
+    let unanswered = clients.tried.saturating_sub(clients.established + clients.failed.total());
+    clients.failed.add_named(Operation::Connect, "ECANCELED", unanswered);
     let outcome = account.outcome.clone().unwrap_or_default();
     let mut report = Report {
         lab: plan.lab.clone(),
@@ -176,7 +241,7 @@ fn kernel(account: &Account) -> Kernel {
         bytes_before: before.map(|sample| sample.kernel_bytes()),
         bytes_peak: peak.map(|sample| sample.kernel_bytes()),
         bytes_per_connection: None,
-        memory_source: "/proc/meminfo: Slab, KernelStack, PageTables, VmallocUsed, Percpu; split by /proc/slabinfo",
+        memory_source: MEMORY_SOURCE,
     }
 }
 
@@ -186,6 +251,7 @@ fn echo(account: &Account) -> Echo {
         sent: counts.sent,
         answered: counts.answered,
         wrong: counts.wrong,
+        skipped: counts.skipped,
         p50_us: account.latency_us(0.5),
         p90_us: account.latency_us(0.9),
         p99_us: account.latency_us(0.99),
@@ -215,7 +281,13 @@ fn findings(account: &Account) -> Vec<String> {
     for (agent, how) in &account.ended_early {
         findings.push(format!("{agent} was lost during the run: {how}"));
     }
-    let unanswered = totals.clients.echo.sent - totals.clients.echo.answered - totals.clients.echo.wrong;
+    let echo = totals.clients.echo;
+    if echo.skipped * LAGGING > echo.sent {
+        let skipped = grouped(echo.skipped);
+        findings
+            .push(format!("{skipped} echoes were due and not sent: the ends did not keep up with the plan"));
+    }
+    let unanswered = echo.sent.saturating_sub(echo.answered + echo.wrong);
     if unanswered > 0 {
         findings.push(format!("{} echoes were never answered", grouped(unanswered)));
     }

@@ -11,9 +11,18 @@ use nix::sched::{CloneFlags, unshare};
 
 use crate::error::{Error, Result};
 use crate::host::{Capability, Host};
+use crate::kernel::proc;
 
 /// What root of a user namespace may do to the namespaces that belong to it.
 const WITHIN: [Capability; 3] = [Capability::SysAdmin, Capability::NetAdmin, Capability::NetBindService];
+
+/// Whether this machine lets an ordinary user have a user namespace, as far as its settings tell.
+pub fn is_likely() -> bool {
+    let number = |key: &str| proc::read_sysctl(key).ok().and_then(|text| text.parse::<u64>().ok());
+    number("user.max_user_namespaces").is_some_and(|most| most > 0)
+        && number("kernel.unprivileged_userns_clone") != Some(0)
+        && number("kernel.apparmor_restrict_unprivileged_userns").unwrap_or(0) == 0
+}
 
 /// Moves this process, which must have one thread only. Returns the host as it is seen from there.
 pub fn enter(host: &Host) -> Result<Host> {

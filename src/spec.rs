@@ -92,7 +92,7 @@ pub struct ServerSpec {
     pub ports: Ports,
     /// How many processes accept: `auto` starts another one only when the descriptors of the last are used up.
     pub reactors: Reactors,
-    /// How many connections may wait to be accepted on each port; without it, the lab chooses.
+    /// How many connections may wait to be accepted on each port, for example 65536; without it, the lab chooses.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub backlog: Option<u32>,
@@ -196,7 +196,7 @@ pub struct RoleLimits {
     /// How much memory this end may use, for example 6GiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Bytes>,
-    /// How many processors this end may use.
+    /// How many processors this end may use, for example 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub cpus: Option<u32>,

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::Result;
@@ -21,19 +22,26 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// Something that could not be taken down.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Leftover {
+    /// What is still there.
     pub what: String,
+    /// Why it could not be taken down.
     pub why: String,
 }
 
 /// A host setting after it was put back, or why it was left alone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Restored {
+    /// The setting's dotted name.
     pub key: String,
+    /// Its value before the run.
     pub before: String,
+    /// Its value during the run.
     pub during: String,
+    /// Its value after the run.
     pub after: String,
+    /// Why it was not put back.
     pub note: Option<String>,
 }
 

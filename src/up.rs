@@ -1,14 +1,19 @@
 //! The life of one run: build, ramp, hold, drain, down. It reads aloud like the screen.
 
 mod pump;
+#[cfg(test)]
+mod tests;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::agent::{Order, ReactorOrder, SwarmOrder};
 use crate::crew::{self, Crew};
 use crate::driver::{AgentId, Driver};
 use crate::error::{Error, Result};
-use crate::event::{Event, Log, Moment, Phase};
+use crate::event::{Event, Moment, Phase};
+use crate::log::Log;
 use crate::plan::Plan;
 use crate::teardown::Outcome;
 use crate::units::Rate;
@@ -55,6 +60,9 @@ impl<'a, D: Driver> Run<'a, D> {
         }
         self.drain().await;
         let down = self.down().await;
+        if let Err(error) = &down {
+            self.log.tell(Event::Broke { why: error.to_string() });
+        }
         (self.driver, result.and(down))
     }
 
@@ -94,6 +102,9 @@ impl<'a, D: Driver> Run<'a, D> {
     }
 
     async fn ramp(&mut self) {
+        if self.interrupts.stopped().is_some() {
+            return;
+        }
         let began = self.begin(Phase::Ramp);
         self.crew.order(AgentId::Reactor(0), &Order::Go).await;
         for _ in 0..self.plan.swarms_at_once {
@@ -264,7 +275,9 @@ impl<'a, D: Driver> Run<'a, D> {
     }
 
     async fn ramp_next_swarm(&mut self) {
-        while (self.ramp.next_swarm as usize) < self.plan.swarms.len() {
+        // A run that is on its way down opens nothing more.
+        while self.interrupts.stopped().is_none() && (self.ramp.next_swarm as usize) < self.plan.swarms.len()
+        {
             let swarm = AgentId::Swarm(self.ramp.next_swarm);
             self.ramp.next_swarm += 1;
             // One that has ended meanwhile has no turn.

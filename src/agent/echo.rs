@@ -8,12 +8,15 @@ use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::EchoOrder;
 use super::tally::EchoCounts;
+use crate::plan::Echo as EchoPlan;
 
 /// Latencies are kept to two digits, from 1 µs to 60 s: 20 KB for each swarm.
 const LONGEST_US: u64 = 60_000_000;
 const DIGITS: u8 = 2;
+
+/// A message that is due since less than this is not late.
+const LATE: Duration = Duration::from_millis(100);
 
 /// One connection's message on its way. Kept small: there is one for every connection.
 #[derive(Clone, Copy, Default)]
@@ -50,7 +53,7 @@ pub enum Moved {
 }
 
 impl Echo {
-    pub fn new(order: EchoOrder, connections: usize) -> io::Result<Self> {
+    pub fn new(order: EchoPlan, connections: usize) -> io::Result<Self> {
         Ok(Echo {
             size: order.size,
             every: Duration::from_millis(order.every_ms.max(1)),
@@ -70,8 +73,14 @@ impl Echo {
         self.speaking = true;
     }
 
+    /// No more messages. Those that are due by now and have not been said never will be.
     pub fn rest(&mut self) {
-        self.speaking = false;
+        if std::mem::take(&mut self.speaking) {
+            let until = self.began.elapsed().saturating_sub(LATE);
+            let rounds = until.as_secs_f64() / self.every.as_secs_f64();
+            let due = (rounds * self.talks.len() as f64) as u64;
+            self.counts.skipped += due.saturating_sub(self.due);
+        }
     }
 
     pub fn counts(&self) -> EchoCounts {
@@ -110,6 +119,7 @@ impl Echo {
             if !self.talks[slot].waiting {
                 return Ok(slot);
             }
+            self.counts.skipped += 1;
         }
     }
 
@@ -209,7 +219,7 @@ mod tests {
     fn pair() -> (Echo, UnixStream, UnixStream) {
         let (ours, theirs) = UnixStream::pair().expect("socket pair");
         ours.set_nonblocking(true).expect("non-blocking");
-        let mut echo = Echo::new(EchoOrder { every_ms: 1, size: 24 }, 1).expect("echo");
+        let mut echo = Echo::new(EchoPlan { every_ms: 1, size: 24 }, 1).expect("echo");
         echo.begin();
         (echo, ours, theirs)
     }
@@ -228,7 +238,7 @@ mod tests {
         assert!(matches!(echo.speak(0, &ours), Moved::Alive));
         reflect(&mut theirs, |_| {});
         assert!(matches!(echo.hear(0, &ours), Moved::Alive));
-        assert_eq!(echo.counts(), EchoCounts { sent: 1, answered: 1, wrong: 0 });
+        assert_eq!(echo.counts(), EchoCounts { sent: 1, answered: 1, ..EchoCounts::default() });
         assert_eq!(echo.latencies().iter().map(|(_, count)| count).sum::<u64>(), 1);
         assert_eq!(echo.outstanding(), 0);
     }
@@ -239,7 +249,7 @@ mod tests {
         echo.speak(0, &ours);
         reflect(&mut theirs, |message| message[23] ^= 1);
         echo.hear(0, &ours);
-        assert_eq!(echo.counts(), EchoCounts { sent: 1, answered: 0, wrong: 1 });
+        assert_eq!(echo.counts(), EchoCounts { sent: 1, wrong: 1, ..EchoCounts::default() });
     }
 
     #[test]

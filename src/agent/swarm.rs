@@ -288,7 +288,8 @@ impl Swarm {
         for slot in super::hold::ended(&self.open) {
             let Some(Some(connection)) = self.open.get(slot) else { continue };
             let mut byte = [0];
-            match rustix::net::recv(connection, &mut byte[..], rustix::net::RecvFlags::empty()) {
+            // Only a look: what has come may be a part of an echo.
+            match rustix::net::recv(connection, &mut byte[..], rustix::net::RecvFlags::PEEK) {
                 Ok((0, _)) => self.lose(slot, None),
                 Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(error) => self.lose(slot, Some(error)),

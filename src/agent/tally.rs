@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use rustix::io::Errno;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::errno;
 
 /// The call that failed, or by which an end was noticed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
     Socket,
@@ -23,10 +24,13 @@ pub enum Operation {
 }
 
 /// One row of a tally, as the report shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
+    /// The call that failed, or by which the end was noticed.
     pub operation: Operation,
+    /// The errno's name; `EOF`: closed by the other side; for `agent`: how its process ended.
     pub errno: String,
+    /// How many.
     pub count: u64,
 }
 
@@ -101,6 +105,8 @@ pub struct EchoCounts {
     pub answered: u64,
     /// Answers that were not what was sent, byte for byte.
     pub wrong: u64,
+    /// Messages that were due and not sent: the answer before was still out, or the process was late.
+    pub skipped: u64,
 }
 
 impl Counts {
@@ -114,6 +120,7 @@ impl Counts {
         self.echo.sent += other.echo.sent;
         self.echo.answered += other.echo.answered;
         self.echo.wrong += other.echo.wrong;
+        self.echo.skipped += other.echo.skipped;
     }
 }
 

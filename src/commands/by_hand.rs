@@ -1,5 +1,6 @@
 //! `c1m-lab server` and `c1m-lab client`: the two programs by hand, on any two machines.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit};
@@ -15,6 +16,13 @@ use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::plan::tuples::{Addresses, Tuples};
 use crate::units::{PortRange, Ports, grouped};
+
+/// A reader that goes away does not end the connections.
+macro_rules! tell {
+    ($($what:tt)*) => {{
+        let _ = writeln!(std::io::stdout(), $($what)*);
+    }};
+}
 
 /// A line is written for so many connections.
 const LINE: u64 = 1_000;
@@ -49,7 +57,7 @@ impl Teller {
         let elapsed = self.began.map_or(0.0, |began| began.elapsed().as_secs_f64());
         while self.told + LINE <= count {
             self.told += LINE;
-            println!("{:>12} {} {elapsed:>9.3} s", grouped(self.told), self.what);
+            tell!("{:>12} {} {elapsed:>9.3} s", grouped(self.told), self.what);
         }
     }
 }
@@ -64,7 +72,7 @@ pub fn server(args: &ServerArgs) -> Result<Exit> {
     let mut reactor = Reactor::new(capacity).attempt(Exit::Broke, what)?;
     reactor.adopt(listeners);
     reactor.accept().attempt(Exit::Broke, what)?;
-    println!(
+    tell!(
         "listening on {}:{}, room for {} connections; Ctrl-C ends it",
         args.address,
         args.ports,
@@ -77,15 +85,12 @@ pub fn server(args: &ServerArgs) -> Result<Exit> {
         teller.tell(reactor.counts().established);
         if turn.full && !full {
             full = true;
-            println!(
-                "full: {} descriptors are in use; raise the limit (`ulimit -n`) for more",
-                grouped(nofile)
-            );
+            tell!("full: {} descriptors are in use; raise the limit (`ulimit -n`) for more", grouped(nofile));
             reactor.release_listeners();
         }
         let gone = reactor.counts().lost.total();
         if gone / LINE != lost / LINE || (gone != lost && reactor.counts().open == 0) {
-            println!("{:>12} closed by the clients, {} open", grouped(gone), grouped(reactor.counts().open));
+            tell!("{:>12} closed by the clients, {} open", grouped(gone), grouped(reactor.counts().open));
         }
         lost = gone;
     }
@@ -97,7 +102,7 @@ pub fn client(args: &ClientArgs) -> Result<Exit> {
     let room = nofile.saturating_sub(OWN);
     let count = args.connections.0.min(room);
     if count < args.connections.0 {
-        println!(
+        tell!(
             "{} descriptors allow {} connections of {}",
             grouped(nofile),
             grouped(room),
@@ -113,7 +118,7 @@ pub fn client(args: &ClientArgs) -> Result<Exit> {
         teller.tell(swarm.established());
     }
     let counts = swarm.counts();
-    println!(
+    tell!(
         "asked {} = established {} + failed {} + untried {}",
         grouped(args.connections.0),
         grouped(counts.established),
@@ -173,7 +178,7 @@ fn hold(swarm: &mut Swarm, hold: Option<Duration>) -> std::io::Result<()> {
         }
         let now = swarm.counts().lost.total();
         if now > lost {
-            println!("{:>12} lost", grouped(now));
+            tell!("{:>12} lost", grouped(now));
             lost = now;
         }
         let left = until.map_or(LOOK, |until| until.saturating_duration_since(Instant::now()));
@@ -185,6 +190,6 @@ fn hold(swarm: &mut Swarm, hold: Option<Duration>) -> std::io::Result<()> {
 fn tell_ends(what: &str, tally: &Tally) {
     for Row { operation, errno, count } in tally.rows() {
         let operation = format!("{operation:?}").to_lowercase();
-        println!("{:>12} {what}: {operation} {errno}, {}", grouped(count), errno::meaning(&errno));
+        tell!("{:>12} {what}: {operation} {errno}, {}", grouped(count), errno::meaning(&errno));
     }
 }

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::host::{Capability, Host, Presence, Version};
 use crate::plan::Plan;
+use crate::rootless;
 use crate::units::{grouped, human_bytes};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -99,15 +100,20 @@ fn capabilities(host: &Host) -> Vec<Row> {
         (Capability::Setuid, "run the agents as nobody", true),
         (Capability::SysResource, "raise descriptor limits", false),
     ];
+    let rootless = host.uid != 0 && rootless::is_likely();
     let one = |(capability, what_for, must): (Capability, &str, bool)| {
-        let has = host.has(capability);
-        let mut row =
-            row(&capability.to_string(), &format!("{}: {what_for}", if has { "there" } else { "missing" }));
-        if !has && must {
+        let is = match (host.has(capability), must) {
+            (true, _) => format!("there: {what_for}"),
+            (false, false) => "not there, and not needed: several processes carry the connections".to_owned(),
+            (false, true) if rootless => {
+                "not there: the lab is made in a user namespace of its own".to_owned()
+            }
+            (false, true) => format!("not there: {what_for}"),
+        };
+        let mut row = row(&capability.to_string(), &is);
+        if !host.has(capability) && must && !rootless {
             row.state = State::Cannot;
             row.remedy = Some("run as root: `sudo c1m-lab …`".to_owned());
-        } else if !has {
-            row.is += "; several processes carry the connections instead";
         }
         row
     };
@@ -159,9 +165,14 @@ fn memory(host: &Host, plan: Option<&Plan>) -> Row {
     let available =
         format!("{} available of {}", human_bytes(host.memory_to_use()), human_bytes(host.memory.total));
     match plan {
-        None => row("memory", &available),
+        None => row("memory", &format!("{available}: room for about {} connections", grouped(room(host)))),
         Some(plan) => row("memory", &format!("{} expected, {available}", human_bytes(plan.memory.expected))),
     }
+}
+
+/// Idle connections of which both ends fit into the memory there is.
+fn room(host: &Host) -> u64 {
+    host.memory_to_use() / (crate::plan::memory::SERVER_END + crate::plan::memory::CLIENT_END)
 }
 
 fn cgroup(host: &Host, plan: Option<&Plan>) -> Row {

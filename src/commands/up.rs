@@ -2,15 +2,17 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use super::{load_and_plan, print_json};
 use crate::cli::UpArgs;
 use crate::driver::netns::NetnsDriver;
-use crate::error::{Error, Result};
-use crate::event::{Listener, Log};
+use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::{Capability, Host};
 use crate::journal::{Header, Journal};
 use crate::kernel::proc;
+use crate::log::{Listener, Log};
 use crate::plan::Plan;
 use crate::progress::{Screen, Show};
 use crate::report::folder::Folder;
@@ -35,7 +37,8 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
     // From here on a signal is heard: it does not end the runner in the middle of what stands.
     let interrupts = runtime.block_on(async { Interrupts::listen() })?;
     let journal = Journal::begin(header(&plan, &folder))?;
-    if let Err(error) = folder.write("plan.json", &plan) {
+    if let Err(error) = folder.write("plan.json", &plan).and_then(|_| raise_nofile(plan.runner_nofile)) {
+        // Nothing stands yet: the next run must not be told otherwise.
         journal.end()?;
         return Err(error);
     }
@@ -45,9 +48,9 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
     // What the screen and stdout can be told does not wait for a folder that may be full.
     let written = folder.write("report.json", &report);
     if show != Show::Quiet {
-        text::lines(&report).iter().for_each(|line| say(line));
+        text::lines(&report).iter().for_each(say);
         if let Ok(path) = &written {
-            say(format!(" report  {}", shortened(path)));
+            say(format!(" report   {}", shortened(path)));
         }
     }
     if args.json {
@@ -77,6 +80,17 @@ fn allowed(host: Host) -> Result<Host> {
     } else {
         rootless::enter(&host)
     }
+}
+
+/// A shell usually allows fewer descriptors than hearing hundreds of agents takes.
+fn raise_nofile(needed: u64) -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    let maximum = limit.maximum.map(|maximum| maximum.max(needed));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum })
+        .attempt(Exit::Host, || format!("taking {needed} descriptors for the runner"))
 }
 
 fn header(plan: &Plan, folder: &Folder) -> Header {
@@ -112,7 +126,7 @@ async fn live(
         say(format!("warning: not all events are in the run's folder: {trouble}"));
     }
     let report = report::settle(plan, &log.account);
-    if report.left_behind.is_empty() {
+    if report.left_behind.is_empty() && log.account.outcome.is_some() {
         driver.into_journal().end()?;
     }
     match result {

@@ -1,51 +1,134 @@
-//! A driver that builds nothing: its agents are scripts. For tests of a run's life.
+//! A driver that builds nothing: its agents are played by a script. For tests of a run's life.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use futures::StreamExt;
 use futures::stream;
+use tokio::io::AsyncWrite;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{AgentId, Built, Driver, Heard, Started};
-use crate::error::Result;
+use crate::agent::{Order, Word};
+use crate::error::{Error, Result};
 use crate::observe::Sample;
 use crate::plan::{HostSetting, Plan};
 use crate::teardown::Outcome;
 
-/// What a scripted agent says to each order line, given as (agent, line).
-pub type Script = fn(AgentId, &str) -> Vec<Heard>;
+/// What happens when an agent is given an order; it may make any agent speak.
+pub type Script = Box<dyn FnMut(&mut Voices, AgentId, &Order)>;
+
+/// The agents' ways to be heard.
+#[derive(Default)]
+pub struct Voices(BTreeMap<AgentId, UnboundedSender<Heard>>);
+
+impl Voices {
+    pub fn say(&self, agent: AgentId, word: Word) {
+        if let Some(voice) = self.0.get(&agent) {
+            let _ = voice.send(Heard::Word(word));
+        }
+    }
+
+    pub fn end(&mut self, agent: AgentId, how: &str) {
+        if let Some(voice) = self.0.remove(&agent) {
+            let _ = voice.send(Heard::Ended(how.to_owned()));
+        }
+    }
+}
+
+struct World {
+    voices: Voices,
+    script: Script,
+    /// Everything that was asked for, in order: `build`, `start swarm 1`, `Go swarm 1`, `down`.
+    done: Vec<String>,
+}
 
 pub struct MockDriver {
-    pub script: Script,
-    /// What was done, in order.
-    pub done: Vec<&'static str>,
+    world: Rc<RefCell<World>>,
+    pub build_breaks: bool,
 }
 
 impl MockDriver {
     pub fn new(script: Script) -> Self {
-        MockDriver { script, done: Vec::new() }
+        let world = World { voices: Voices::default(), script, done: Vec::new() };
+        MockDriver { world: Rc::new(RefCell::new(world)), build_breaks: false }
     }
 
-    fn one(&self, agent: AgentId) -> Started {
-        let (ours, theirs) = tokio::io::duplex(1 << 16);
-        let lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(theirs));
-        let script = self.script;
-        let said = stream::unfold(Some(lines), move |lines| async move {
-            let mut lines = lines?;
-            match lines.next_line().await {
-                Ok(Some(line)) => Some((script(agent, &line), Some(lines))),
-                _ => Some((vec![Heard::Ended("exit code 0".to_owned())], None)),
-            }
-        });
-        Started { pid: 0, orders: Box::pin(ours), heard: said.flat_map(stream::iter).boxed_local() }
+    pub fn done(&self) -> Vec<String> {
+        self.world.borrow().done.clone()
+    }
+
+    fn note(&self, what: impl Into<String>) {
+        self.world.borrow_mut().done.push(what.into());
+    }
+}
+
+/// An agent's stdin: whole lines are orders, and closing it ends the agent.
+struct Ear {
+    agent: AgentId,
+    partial: Vec<u8>,
+    world: Rc<RefCell<World>>,
+}
+
+impl Ear {
+    fn obey(&mut self, line: &[u8]) {
+        let order: Order = serde_json::from_slice(line).expect("an order");
+        let world = &mut *self.world.borrow_mut();
+        if !matches!(order, Order::Reactor(_) | Order::Swarm(_)) {
+            world.done.push(format!("{order:?} {}", self.agent));
+        }
+        (world.script)(&mut world.voices, self.agent, &order);
+    }
+}
+
+impl AsyncWrite for Ear {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.partial.extend_from_slice(bytes);
+        while let Some(end) = self.partial.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.partial.drain(..=end).collect();
+            self.obey(&line);
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        self.world.borrow_mut().voices.end(self.agent, "exit code 0");
     }
 }
 
 impl Driver for MockDriver {
     async fn build(&mut self, plan: &Plan) -> Result<Built> {
-        self.done.push("build");
+        self.note("build");
+        if self.build_breaks {
+            return Err(Error::host("making the namespace", "the mock breaks here"));
+        }
         Ok(Built { namespaces: plan.nodes.len(), links: plan.links.len(), addresses: 0 })
     }
 
     fn start(&mut self, _: &Plan, agents: &[AgentId]) -> Result<Vec<Started>> {
-        Ok(agents.iter().map(|agent| self.one(*agent)).collect())
+        let one = |agent: &AgentId| {
+            self.note(format!("start {agent}"));
+            let (voice, heard) = unbounded_channel();
+            self.world.borrow_mut().voices.0.insert(*agent, voice);
+            let heard = stream::unfold(heard, |mut heard| async move { Some((heard.recv().await?, heard)) });
+            let ear = Ear { agent: *agent, partial: Vec::new(), world: Rc::clone(&self.world) };
+            Started { pid: 0, orders: Box::pin(ear), heard: heard.boxed_local() }
+        };
+        Ok(agents.iter().map(one).collect())
     }
 
     fn sample(&mut self, _: &Plan) -> Sample {
@@ -53,12 +136,12 @@ impl Driver for MockDriver {
     }
 
     async fn part(&mut self, _: &Plan) -> Result<()> {
-        self.done.push("part");
+        self.note("part");
         Ok(())
     }
 
     async fn down(&mut self) -> Result<Outcome> {
-        self.done.push("down");
+        self.note("down");
         Ok(Outcome::default())
     }
 

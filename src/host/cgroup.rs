@@ -12,16 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::mounts::Mount;
 use super::tree::Tree;
+pub use crate::kernel::cgroup::Version;
 use hierarchy::Hierarchy;
-
-/// The kind of hierarchy that has the memory controller. A hybrid machine has both kinds mounted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Version {
-    #[default]
-    None,
-    V1,
-    V2,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cgroup {

@@ -4,7 +4,16 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::host::Version;
+use serde::{Deserialize, Serialize};
+
+/// The kind of hierarchy that has the memory controller. A hybrid machine has both kinds mounted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Version {
+    #[default]
+    None,
+    V1,
+    V2,
+}
 
 /// Makes the cgroup and returns its inode.
 pub fn create(path: &Path) -> io::Result<u64> {

@@ -4,19 +4,23 @@ use crate::error::Result;
 use crate::host::Host;
 use crate::spec::Lab;
 
-use super::decide;
+use super::{memory, sketch};
+
+/// The search's upper bound.
+const MOST: u64 = u32::MAX as u64;
 
 /// The largest number of connections with which this lab can be planned.
 ///
 /// What can be planned with n connections can be planned with fewer, so the answer is found by halving.
 pub fn connections(lab: &Lab, host: &Host) -> Result<u64> {
-    let fits = |connections: u64| {
-        let mut smaller = lab.clone();
+    let mut smaller = lab.clone();
+    let mut fits = |connections: u64| {
         smaller.spec.connections = connections;
-        decide(&smaller, host)
+        let plan = sketch(&smaller, host)?;
+        memory::check(&smaller, &plan.memory, || 0).map(|()| plan.tuples.possible)
     };
-    fits(1)?;
-    let (mut fitting, mut too_many) = (1, u64::from(u32::MAX));
+    let possible = fits(1)?;
+    let (mut fitting, mut too_many) = (1, possible.min(MOST) + 1);
     while too_many - fitting > 1 {
         let middle = fitting + (too_many - fitting) / 2;
         match fits(middle) {

@@ -49,6 +49,7 @@ pub fn all(lab: &Lab, host: &Host, tuples: &TupleSum, reactors: &Reactors, memor
     ];
     if let AskedReactors::Count(count) = lab.spec.server.reactors {
         let most = super::processes::most_descriptors(host);
+        let most = lab.spec.limits.server.nofile.map_or(most, |asked| most.min(asked.0));
         let room = most.saturating_sub(reactors.nofile - reactors.capacity);
         limits.push(Limit {
             name: "server descriptors",

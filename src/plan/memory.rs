@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Limit, Node, Reactors, Swarm};
-use crate::error::{Error, Result};
+use super::{Node, Reactors, Swarm};
+use crate::error::Result;
 use crate::host::Host;
 use crate::spec::{Lab, Spec, TrafficKind};
 use crate::units::{grouped, human_bytes};
@@ -59,10 +59,10 @@ pub fn expect(spec: &Spec, host: &Host, nodes: &[Node], reactors: &Reactors, swa
 impl Memory {
     /// Connections that would fit, with the same number of nodes.
     pub fn fitting(&self, connections: u64) -> u64 {
-        let fixed = self.reserve + self.tables;
+        let left = u128::from(self.available.saturating_sub(self.reserve + self.tables));
         let each = self.server_per_connection + self.client_per_connection;
-        let each_process = if connections == 0 { 0 } else { self.processes.div_ceil(connections) };
-        self.available.saturating_sub(fixed) / (each + each_process).max(1)
+        let all = u128::from(each) * u128::from(connections) + u128::from(self.processes);
+        u64::try_from(left * u128::from(connections) / all.max(1)).unwrap_or(u64::MAX)
     }
 
     pub fn fits(&self) -> bool {
@@ -70,7 +70,8 @@ impl Memory {
     }
 }
 
-pub fn check(lab: &Lab, memory: &Memory, limits: &[Limit]) -> Result<()> {
+/// `fitting`: how many connections there is room for, asked only when these are too many.
+pub fn check(lab: &Lab, memory: &Memory, fitting: impl FnOnce() -> u64) -> Result<()> {
     if memory.fits() {
         return Ok(());
     }
@@ -86,8 +87,8 @@ pub fn check(lab: &Lab, memory: &Memory, limits: &[Limit]) -> Result<()> {
         human_bytes(memory.available),
         human_bytes(memory.reserve),
     );
-    let fitting = limits.iter().map(|limit| limit.connections).min().unwrap_or(0);
-    let error = Error { exit: crate::exit::Exit::Host, ..lab.source.error("connections", why) };
+    let fitting = fitting();
+    let error = super::refusal(lab, "connections", why);
     Err(if fitting == 0 {
         error.remedy("free some memory")
     } else {

@@ -15,6 +15,14 @@ const SWARM_OWN: u64 = 6;
 /// Connecting costs more than accepting: one client process reaches half of what two do.
 const SWARMS_WANTED: u64 = 2;
 
+/// More agents than this take turns instead of working: such a lab needs more descriptors, not more processes.
+const MOST_AGENTS: u64 = 4_096;
+/// What the runner itself keeps open for each agent (two pipes and the process), and for each node while
+/// it is built (the namespace and its netlink socket).
+const RUNNER_PER_AGENT: u64 = 3;
+const RUNNER_PER_NODE: u64 = 2;
+const RUNNER_OWN: u64 = 64;
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Reactors {
     pub count: u32,
@@ -37,12 +45,47 @@ pub struct Swarm {
 
 /// The most descriptors one process can be given on this host.
 pub fn most_descriptors(host: &Host) -> u64 {
-    let nr_open = host.number("fs.nr_open").unwrap_or(1 << 20);
-    match (host.has(Capability::SysResource), host.can_set("fs.nr_open")) {
-        (true, true) => u64::from(u32::MAX >> 2),
-        (true, false) => nr_open,
-        (false, _) => host.nofile.hard,
+    let highest = if host.can_set("fs.nr_open") { u64::from(u32::MAX >> 2) } else { nr_open(host) };
+    if host.has(Capability::SysResource) { highest } else { host.nofile.hard.min(highest) }
+}
+
+/// No limit is set beyond it, whoever asks.
+fn nr_open(host: &Host) -> u64 {
+    host.number("fs.nr_open").unwrap_or(1 << 20)
+}
+
+/// The descriptors that the runner needs for itself.
+pub fn runner_nofile(lab: &Lab, host: &Host, reactors: &Reactors, swarms: u64) -> Result<u64> {
+    let agents = u64::from(reactors.count).saturating_add(swarms);
+    let nodes = u64::from(lab.spec.clients.count) + 1;
+    let needed = RUNNER_OWN + RUNNER_PER_AGENT.saturating_mul(agents) + RUNNER_PER_NODE * nodes;
+    let most =
+        if host.has(Capability::SysResource) { nr_open(host) } else { host.nofile.hard.min(nr_open(host)) };
+    if needed <= most {
+        return Ok(needed);
     }
+    let why = format!(
+        "{} agents and {} nodes need {} descriptors in the runner, and it may open {}",
+        grouped(agents),
+        grouped(nodes),
+        grouped(needed),
+        grouped(most),
+    );
+    Err(Error { exit: crate::exit::Exit::Host, ..lab.source.error("connections", why) }
+        .remedy("raise the limit (`ulimit -n`), or fewer connections (`--connections fit`)"))
+}
+
+fn too_many_agents(lab: &Lab, reactors: u64, swarms: u64) -> Error {
+    let why = format!(
+        "{} connections take {} reactors and {} swarms with the descriptors a process may open here, and a lab \
+         has at most {} of them together",
+        grouped(lab.spec.connections),
+        grouped(reactors),
+        grouped(swarms),
+        grouped(MOST_AGENTS),
+    );
+    Error { exit: crate::exit::Exit::Host, ..lab.source.error("connections", why) }
+        .remedy("raise the limit (`ulimit -n`), or fewer connections (`--connections fit`)")
 }
 
 fn most_for(lab: &Lab, host: &Host, role: Role) -> Result<u64> {
@@ -54,13 +97,11 @@ fn most_for(lab: &Lab, host: &Host, role: Role) -> Result<u64> {
     match asked {
         None => Ok(most),
         Some(asked) if asked.0 <= most => Ok(asked.0),
-        Some(asked) => Err(Error {
-            exit: crate::exit::Exit::Host,
-            ..lab.source.error(
-                path,
-                format!("{} descriptors, and this host allows a process {}", grouped(asked.0), grouped(most)),
-            )
-        }
+        Some(asked) => Err(super::refusal(
+            lab,
+            path,
+            format!("{} descriptors, and this host allows a process {}", grouped(asked.0), grouped(most)),
+        )
         .remedy("leave the key out: several processes will carry the connections")),
     }
 }
@@ -88,6 +129,9 @@ pub fn reactors(lab: &Lab, host: &Host) -> Result<Reactors> {
     let capacity = spec.connections.div_ceil(count.max(1));
     if capacity > room {
         return Err(too_few_reactors(lab, host, count, own, most));
+    }
+    if count > MOST_AGENTS {
+        return Err(too_many_agents(lab, count, spec.connections.div_ceil(room)));
     }
     let capacity = if count > 1 { room.min(spec.connections) } else { spec.connections };
     Ok(Reactors {
@@ -120,14 +164,15 @@ fn too_few_reactors(lab: &Lab, host: &Host, count: u64, own: u64, most: u64) -> 
         grouped(needed - own),
         grouped(most),
     );
-    Error { exit: crate::exit::Exit::Host, ..lab.source.error("server.reactors", why) }.remedy(format!(
-        "`reactors: auto` takes {} of them, one after the other; or raise the limit to {needed} for this user",
+    super::refusal(lab, "server.reactors", why).remedy(format!(
+        "`reactors: auto` takes {} of them, one after the other; or raise the limit to {} for this user",
         lab.spec.connections.div_ceil(most.saturating_sub(own).max(1)),
+        grouped(needed),
     ))
 }
 
 /// Every client opens an even share, split into as few processes as descriptors allow.
-pub fn swarms(lab: &Lab, host: &Host) -> Result<Vec<Swarm>> {
+pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>> {
     let spec = &lab.spec;
     let room = most_for(lab, host, Role::Client)?.saturating_sub(SWARM_OWN);
     if room == 0 {
@@ -135,10 +180,21 @@ pub fn swarms(lab: &Lab, host: &Host) -> Result<Vec<Swarm>> {
             .remedy("raise the limit (`ulimit -n`)"));
     }
     let clients = u64::from(spec.clients.count);
+    if clients > MOST_AGENTS {
+        let why = format!("{} clients are more than the {} of a lab", grouped(clients), grouped(MOST_AGENTS));
+        let error = lab.source.error("clients.count", why);
+        return Err(Error { exit: crate::exit::Exit::Host, ..error }
+            .remedy("take fewer clients with more addresses each"));
+    }
     let wanted = SWARMS_WANTED.min(u64::from(host.machine_cpus)).div_ceil(clients);
+    let processes_for = |share: u64| share.div_ceil(room).max(wanted).min(share);
+    let all = shares(spec.connections, clients).map(processes_for).fold(0, u64::saturating_add);
+    if all.saturating_add(reactors.count.into()) > MOST_AGENTS {
+        return Err(too_many_agents(lab, reactors.count.into(), all));
+    }
     let mut swarms = Vec::new();
     for (client, share) in shares(spec.connections, clients).enumerate() {
-        let processes = share.div_ceil(room).max(wanted).min(share);
+        let processes = processes_for(share);
         let mut first = 0;
         for count in shares(share, processes) {
             swarms.push(Swarm {

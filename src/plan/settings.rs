@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::network::overlay;
 use super::{Reactors, Role, Swarm};
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::host::Host;
 use crate::spec::{Lab, Spec};
 use crate::units::grouped;
@@ -87,9 +86,7 @@ pub fn host_settings(
             continue;
         }
         let Some(now) = host.number(key) else { continue };
-        // A process below its hard limit needs no higher nr_open.
-        let bites = key != NR_OPEN || nofile > host.nofile.hard;
-        if now >= needed || !bites {
+        if now >= needed {
             continue;
         }
         if !host.can_set(key) {
@@ -110,11 +107,10 @@ fn asked_setting(lab: &Lab, host: &Host, key: &str, to: &str) -> Result<Option<H
     let same = |now: &String| now.split_whitespace().eq(to.split_whitespace());
     match now {
         Some(now) if same(&now) => Ok(None),
-        Some(_) if !host.can_set(key) => Err(Error {
-            exit: Exit::Host,
-            ..lab.source.error(&format!("sysctl.host.{key}"), "this setting cannot be written here")
+        Some(_) if !host.can_set(key) => {
+            Err(super::refusal(lab, &format!("sysctl.host.{key}"), "this setting cannot be written here")
+                .remedy("leave it out, or set it on the host before the run"))
         }
-        .remedy("leave it out, or set it on the host before the run")),
         now => Ok(Some(HostSetting {
             key: key.to_owned(),
             from: now.unwrap_or_default(),
@@ -130,7 +126,7 @@ fn cannot_raise(lab: &Lab, key: &str, now: u64, needed: u64, why: &str) -> Error
         grouped(now),
         grouped(needed)
     );
-    Error { exit: Exit::Host, ..lab.source.error("connections", text) }.remedy(format!(
+    super::refusal(lab, "connections", text).remedy(format!(
         "on the host: `sysctl -w {key}={needed}`; or fewer connections (`--connections fit`)"
     ))
 }

@@ -1,16 +1,22 @@
 //! What the lab file expects, against what was measured.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Report;
 use crate::spec::ExpectSpec;
 use crate::units::grouped;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// One expectation of the lab file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Expectation {
+    /// Its key below `expect`.
     pub name: &'static str,
+    /// What was wanted, such as `at least 1,000,000`.
     pub wanted: String,
+    /// What was measured.
     pub got: String,
+    /// Whether it was met; what could not be measured was not.
     pub met: bool,
 }
 
@@ -70,5 +76,9 @@ fn at_most(name: &'static str, wanted: f64, got: Option<f64>) -> Expectation {
 }
 
 fn figure(value: f64) -> String {
-    if value.fract() == 0.0 { grouped(value as u64) } else { format!("{value:.2}") }
+    match value {
+        whole if whole.fract() == 0.0 => grouped(whole as u64),
+        small if small < 1.0 => format!("{small:.4}"),
+        other => format!("{other:.2}"),
+    }
 }

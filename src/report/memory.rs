@@ -7,10 +7,12 @@ use crate::event::Moment;
 use crate::observe::Sample;
 use crate::plan::Plan;
 
-/// Caches of which each end of a connection has its part.
+/// Caches that hold an end for epoll.
 const WATCHED: &[&str] = &["eventpoll_epi", "eventpoll_pwq"];
 /// Caches that only a client's end needs: its source port is bound.
 const BOUND: &[&str] = &["tcp_bind_bucket", "tcp_bind2_bucket"];
+/// Caches of which both ends need alike.
+const ALIKE: &[&str] = &["TCP", "sock_inode_cache", "filp", "dentry", "request_sock_TCP"];
 
 /// Below this many connections the noise of the machine is larger than what they take.
 const TOO_FEW: u64 = 1_000;
@@ -26,23 +28,26 @@ pub fn fill(report: &mut Report, plan: &Plan, account: &Account) {
     }
     user(report, account, open);
     let Some(before) = account.sample(Moment::Before) else { return };
+    split(report, plan, (before, peak), open);
     let total = peak.kernel_bytes().saturating_sub(before.kernel_bytes());
     if total == 0 {
         return absent_kernel(report, "the kernel's memory did not grow: others gave back more");
     }
     report.kernel.bytes_per_connection = Some(rounded(total as f64 / open as f64));
-    match (grown(before, peak, WATCHED), grown(before, peak, BOUND)) {
-        (Some(watched), Some(bound)) => {
-            // With echo traffic the clients' ends are watched too.
-            let server_watched = if plan.echo.is_some() { watched / 2 } else { watched };
-            let alike = total.saturating_sub(watched + bound) / 2;
-            let server = alike + server_watched;
-            report.server.kernel_bytes_per_connection = Some(rounded(server as f64 / open as f64));
-            report.clients.kernel_bytes_per_connection =
-                Some(rounded(total.saturating_sub(server) as f64 / open as f64));
-        }
-        _ => absent_split(report, "/proc/slabinfo can be read by root only"),
-    }
+}
+
+/// Each side's part of the caches that connections live in: what they grew by, object by object.
+fn split(report: &mut Report, plan: &Plan, samples: (&Sample, &Sample), open: u64) {
+    let grown = |caches| grown(samples.0, samples.1, caches);
+    let (Some(alike), Some(watched), Some(bound)) = (grown(ALIKE), grown(WATCHED), grown(BOUND)) else {
+        return absent_split(report, "/proc/slabinfo can be read by root only");
+    };
+    // With echo traffic the clients' ends are watched too.
+    let server_watched = if plan.echo.is_some() { watched / 2 } else { watched };
+    let per_connection = |bytes: u64| Some(rounded(bytes as f64 / open as f64));
+    report.server.kernel_bytes_per_connection = per_connection(alike / 2 + server_watched);
+    report.clients.kernel_bytes_per_connection =
+        per_connection(alike / 2 + (watched - server_watched) + bound);
 }
 
 fn user(report: &mut Report, account: &Account, open: u64) {
@@ -83,11 +88,11 @@ fn absent(report: &mut Report, why: &str) {
         }
     }
     absent_kernel(report, why);
+    absent_split(report, why);
 }
 
 fn absent_kernel(report: &mut Report, why: &str) {
     report.not_measured.insert("kernel.bytes_per_connection".to_owned(), why.to_owned());
-    absent_split(report, why);
 }
 
 fn absent_split(report: &mut Report, why: &str) {

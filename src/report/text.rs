@@ -2,53 +2,56 @@
 
 use super::{Ends, Report, Side};
 use crate::agent::errno;
-use crate::agent::tally::Operation;
+use crate::agent::tally::{Operation, Row};
+use crate::teardown::Restored;
 use crate::units::grouped;
 
 pub fn lines(report: &Report) -> Vec<String> {
-    let mut lines = vec![
-        String::new(),
+    let mut lines = vec![String::new()];
+    let mut line = |label: &str, text: String| lines.push(format!(" {label:<8} {text}"));
+    line(
+        "asked",
         format!(
-            " asked {} = established {} + failed {} + untried {}",
+            "{} = established {} + failed {} + untried {}",
             grouped(report.asked),
             grouped(report.established),
             grouped(report.failed.total),
             grouped(report.untried)
         ),
-    ];
-    lines.extend(ends("failed", &report.failed));
-    lines.extend(ends("lost", &report.lost));
-    if let Some(memory) = memory(report) {
-        lines.push(memory);
+    );
+    ends(&report.failed).into_iter().for_each(|text| line("failed", text));
+    ends(&report.lost).into_iter().for_each(|text| line("lost", text));
+    memory(report).into_iter().for_each(|text| line("memory", text));
+    report.findings.iter().for_each(|finding| line("finding", finding.clone()));
+    report.host_settings.iter().for_each(|restored| line("setting", setting(restored)));
+    if let Some(why) = report.broke.as_ref().filter(|_| report.interrupted.is_none()) {
+        line("broke", why.clone());
     }
-    for finding in &report.findings {
-        lines.push(format!(" finding {finding}"));
-    }
-    for setting in &report.host_settings {
-        let mut line =
-            format!(" setting {} was {}, {} during the run", setting.key, setting.before, setting.during);
-        line += &format!(", {} again", setting.after);
-        if let Some(note) = &setting.note {
-            line = format!(" setting {}: {note}", setting.key);
-        }
-        lines.push(line);
-    }
-    for leftover in &report.left_behind {
-        lines.push(format!(" left behind  {}: {}", leftover.what, leftover.why));
-    }
-    for expectation in report.expectations.iter().filter(|expectation| !expectation.met) {
-        lines.push(format!(" expected {} {}, got {}", expectation.name, expectation.wanted, expectation.got));
+    report
+        .left_behind
+        .iter()
+        .for_each(|leftover| line("left", format!("{}: {}", leftover.what, leftover.why)));
+    for unmet in report.expectations.iter().filter(|expectation| !expectation.met) {
+        line("expected", format!("{} {}, got {}", unmet.name, unmet.wanted, unmet.got));
     }
     lines
 }
 
-fn ends(what: &str, ends: &Ends) -> Vec<String> {
-    let row = |row: &crate::agent::tally::Row| {
+fn setting(restored: &Restored) -> String {
+    let Restored { key, before, during, after, note } = restored;
+    match note {
+        Some(note) => format!("{key}: {note}"),
+        None => format!("{key} was {before}, {during} during the run, {after} again"),
+    }
+}
+
+fn ends(ends: &Ends) -> Vec<String> {
+    let row = |row: &Row| {
         let how = match row.operation {
             Operation::Agent => format!("the loss of their process: {}", row.errno),
             operation => format!("{} {}: {}", name(operation), row.errno, errno::meaning(&row.errno)),
         };
-        format!("   {what} {} by {how}", grouped(row.count))
+        format!("{} by {how}", grouped(row.count))
     };
     ends.by.iter().map(row).collect()
 }
@@ -58,16 +61,12 @@ fn name(operation: Operation) -> String {
 }
 
 fn memory(report: &Report) -> Option<String> {
-    Some(format!(" memory server {} · clients {}", side(&report.server)?, side(&report.clients)?))
+    let (server, clients) = (side(&report.server)?, side(&report.clients)?);
+    Some(format!("per connection: server {server} · clients {clients}"))
 }
 
 fn side(side: &Side) -> Option<String> {
     let (user, kernel) = (side.user_bytes_per_connection?, side.kernel_bytes_per_connection?);
     let kb = |bytes: f64| bytes / 1000.0;
-    Some(format!(
-        "{:.2} KB per connection (kernel {:.2}, user {:.3})",
-        kb(user + kernel),
-        kb(kernel),
-        kb(user)
-    ))
+    Some(format!("{:.2} KB (kernel {:.2}, user {:.3})", kb(user + kernel), kb(kernel), kb(user)))
 }

@@ -57,7 +57,10 @@ pub fn parse(file_name: &str, text: &str, overrides: &[Override]) -> Result<Lab>
 fn read_bytes(path: &Path, name: &str) -> Result<Vec<u8>> {
     let wrong = |why: String, remedy: &str| Error::input(format!("reading {name}"), why).remedy(remedy);
     let cannot = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => wrong("there is no such file".into(), SMALLEST_FILE),
+        std::io::ErrorKind::NotFound => wrong(
+            "there is no such file".into(),
+            "name a lab file: `c1m-lab up FILE`; labs/ has some to begin with",
+        ),
         std::io::ErrorKind::PermissionDenied => {
             wrong("it may not be read by this user".into(), "change its permissions, or read another file")
         }

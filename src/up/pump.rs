@@ -1,9 +1,12 @@
 //! Hearing the agents until something is so, a time is over, or someone interrupts.
 
 use std::future::pending;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use futures::StreamExt;
+use futures::stream::{self, LocalBoxStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
 use super::Run;
 use crate::agent::Word;
@@ -18,7 +21,7 @@ const PROGRESS: Duration = Duration::from_millis(250);
 
 /// The signals that ask a run to end in order.
 pub struct Interrupts {
-    signals: Vec<(&'static str, Signal)>,
+    signals: LocalBoxStream<'static, Stop>,
     stopped: Option<&'static str>,
     ignoring: bool,
 }
@@ -35,14 +38,19 @@ impl Interrupts {
         ];
         let mut signals = Vec::new();
         for (name, kind) in kinds {
-            signals.push((name, signal(kind).attempt(Exit::Broke, || format!("listening for {name}"))?));
+            let signal = signal(kind).attempt(Exit::Broke, || format!("listening for {name}"))?;
+            let named = stream::unfold(signal, move |mut signal| async move {
+                signal.recv().await?;
+                Some((name, signal))
+            });
+            signals.push(named.boxed_local());
         }
-        Ok(Interrupts { signals, stopped: None, ignoring: false })
+        Ok(Interrupts::from(stream::select_all(signals)))
     }
 
-    /// None ever comes: for tests.
-    pub fn none() -> Self {
-        Interrupts { signals: Vec::new(), stopped: None, ignoring: false }
+    /// Those that this stream brings: a test sends its own.
+    pub fn from(signals: impl futures::Stream<Item = Stop> + 'static) -> Self {
+        Interrupts { signals: signals.boxed_local(), stopped: None, ignoring: false }
     }
 
     pub fn stopped(&self) -> Option<Stop> {
@@ -54,16 +62,10 @@ impl Interrupts {
     }
 
     pub async fn next(&mut self) -> Stop {
-        if self.signals.is_empty() {
-            return pending().await;
+        match self.signals.next().await {
+            Some(signal) => signal,
+            None => pending().await,
         }
-        let waits = self.signals.iter_mut().map(|(name, signal)| {
-            Box::pin(async move {
-                signal.recv().await;
-                *name
-            })
-        });
-        futures::future::select_all(waits).await.0
     }
 }
 
@@ -110,16 +112,17 @@ impl<D: Driver> Run<'_, D> {
         tick.reset();
         let over = async move {
             match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
                 None => pending().await,
             }
         };
         tokio::pin!(over);
+        let mut nobody = false;
         while !met(self) && self.is_pumping() {
             let came = tokio::select! {
                 biased;
                 signal = self.interrupts.next() => Came::Interrupted(signal),
-                heard = self.crew.next() => heard.map_or(Came::Nobody, |(agent, heard)| Came::Heard(agent, heard)),
+                heard = self.crew.next(), if !nobody => heard.map_or(Came::Nobody, |(agent, heard)| Came::Heard(agent, heard)),
                 _ = tick.tick() => Came::Tick,
                 () = &mut over => Came::Over,
             };
@@ -128,11 +131,10 @@ impl<D: Driver> Run<'_, D> {
                 Came::Tick => self.tell_progress(),
                 // Nobody is left to be heard: only time and signals can still come.
                 Came::Nobody => {
-                    if met(self) || deadline.is_none() {
+                    if deadline.is_none() {
                         return;
                     }
-                    (&mut over).await;
-                    return;
+                    nobody = true;
                 }
                 Came::Over => return,
                 Came::Interrupted(_) if self.interrupts.ignoring => {

@@ -1,0 +1,199 @@
+//! What holds for every lab on every host.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::exit::Exit;
+use crate::host::{Memory, Nofile};
+use crate::units::{Count, PortRange};
+
+prop_compose! {
+    fn hosts()(
+        hard in prop_oneof![64_u64..2_000, 2_000_u64..100_000, 100_000_u64..5_000_000, Just(u64::MAX)],
+        nr_open in prop_oneof![Just(1_048_576_u64), 1_024_u64..3_000_000],
+        sys_resource: bool,
+        fixed: bool,
+        file_max in prop_oneof![Just(u64::MAX / 2), 50_000_u64..20_000_000],
+        memory in prop_oneof![100_u64 << 20..16 * GIB, 16 * GIB..1024 * GIB],
+        cpus in 1_u32..=64,
+        routed in prop::collection::vec((any::<u8>(), 8_u8..=24), 0..6),
+    ) -> Host {
+        let mut host = Host::example();
+        if !sys_resource {
+            host.capabilities = host.capabilities.without(Capability::SysResource);
+        }
+        host.nofile = Nofile { soft: hard.min(1024), hard };
+        host.settings.insert("fs.nr_open".to_owned(), nr_open.to_string());
+        host.settings.insert("fs.file-max".to_owned(), file_max.to_string());
+        if fixed {
+            host.settings_fixed = host.settings.keys().cloned().collect();
+        }
+        host.memory = Memory { total: memory, available: memory };
+        host.machine_cpus = cpus;
+        let route = |(second, prefix): (u8, u8)| {
+            let mask = u32::MAX << (32 - u32::from(prefix));
+            (Ipv4Addr::from(u32::from(Ipv4Addr::new(10, second, 0, 0)) & mask), prefix)
+        };
+        // Not the whole of 10.0.0.0/8: then there is no subnet to choose.
+        host.routes.extend(routed.into_iter().filter(|(_, prefix)| *prefix > 8).map(route));
+        host
+    }
+}
+
+prop_compose! {
+    fn labs()(
+        connections in prop_oneof![1_u64..100, 1_u64..100_000, 1_u64..=5_000_000],
+        clients in prop_oneof![1_u32..=4, 1_u32..=300],
+        addresses in prop_oneof![1_u32..=32, 1_u32..=5_000],
+        client_ports in (1_u16..=65_535, any::<u16>()),
+        server_ports in (1_u16..=65_535, 0_u16..200),
+        reactors in prop_oneof![3 => Just(None), 1 => (1_u32..40).prop_map(Some)],
+        nofile in prop_oneof![3 => Just(None), 1 => (20_u64..100_000).prop_map(Some)],
+        cpus in prop::option::of(1_u32..80),
+    ) -> Lab {
+        let mut lab = lab("connections: 1");
+        let spec = &mut lab.spec;
+        spec.connections = connections;
+        (spec.clients.count, spec.clients.addresses) = (clients, addresses);
+        let range = |(first, more): (u16, u16)| PortRange { first, last: first.saturating_add(more) };
+        spec.clients.ports = range(client_ports);
+        spec.server.ports = crate::units::Ports(vec![range(server_ports)]);
+        spec.server.reactors = reactors.map_or(spec::Reactors::Auto, spec::Reactors::Count);
+        spec.limits.client.nofile = nofile.map(Count);
+        spec.limits.client.cpus = cpus;
+        lab
+    }
+}
+
+/// The highest descriptor limit the kernel would let an agent of this plan take.
+fn allowed(plan: &Plan, host: &Host) -> u64 {
+    let raised = plan.host_settings.iter().find(|setting| setting.key == "fs.nr_open");
+    let nr_open = raised.map_or_else(
+        || host.number("fs.nr_open").expect("a number"),
+        |setting| setting.to.parse().expect("a number"),
+    );
+    if host.has(Capability::SysResource) { nr_open } else { nr_open.min(host.nofile.hard) }
+}
+
+fn connections_are_dealt_out_once(plan: &Plan) -> Result<(), TestCaseError> {
+    let mut of_client = vec![Vec::new(); plan.nodes.len()];
+    for swarm in &plan.swarms {
+        prop_assert!(swarm.count > 0 && swarm.node > 0);
+        of_client[swarm.node].push((swarm.first, swarm.count));
+    }
+    let mut totals = Vec::new();
+    for stretches in of_client.iter_mut().skip(1) {
+        stretches.sort_unstable();
+        let end = stretches.iter().try_fold(0, |end, (first, count)| {
+            if *first == end { Ok(first + count) } else { Err(TestCaseError::fail("a gap, or an overlap")) }
+        })?;
+        totals.push(end);
+    }
+    prop_assert_eq!(totals.iter().sum::<u64>(), plan.connections);
+    let (least, most) = (totals.iter().min(), totals.iter().max());
+    prop_assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 1), "{:?}", totals);
+    for (node, total) in totals.iter().enumerate() {
+        let possible = plan.tuples_of(node + 1, plan.swarms[0].source_ports).possible();
+        prop_assert!(*total <= possible);
+    }
+    Ok(())
+}
+
+fn descriptors_suffice(plan: &Plan, host: &Host) -> Result<(), TestCaseError> {
+    let allowed = allowed(plan, host);
+    let reactors = &plan.reactors;
+    prop_assert!(reactors.nofile <= allowed, "{:?} of {}", reactors, allowed);
+    prop_assert!(reactors.nofile > reactors.capacity + plan.server_ports.len() as u64);
+    prop_assert!(u64::from(reactors.count) * reactors.capacity >= plan.connections);
+    for swarm in &plan.swarms {
+        prop_assert!(swarm.nofile <= allowed && swarm.nofile > swarm.count);
+    }
+    prop_assert!(plan.swarms_at_once >= 1 && plan.swarms_at_once <= plan.swarms.len().max(1));
+    Ok(())
+}
+
+fn addresses_are_apart(plan: &Plan, host: &Host) -> Result<(), TestCaseError> {
+    let free = host.collision((plan.subnet.base, plan.subnet.prefix)).is_none();
+    prop_assert!(free, "{} is the host's", plan.subnet);
+    for node in &plan.nodes {
+        let last = node.addresses.at(node.addresses.count - 1);
+        prop_assert!(node.block.contains(node.addresses.first) && node.block.contains(last));
+        prop_assert!(plan.subnet.contains(node.block.base) && node.block.prefix >= plan.subnet.prefix);
+    }
+    for pair in plan.nodes.windows(2) {
+        let (one, next) = (pair[0].block, pair[1].block);
+        prop_assert!(one.base.to_bits() as u64 + one.len() <= u64::from(next.base.to_bits()));
+    }
+    let names: BTreeSet<_> = plan.nodes.iter().map(|node| &node.namespace).collect();
+    prop_assert_eq!(names.len(), plan.nodes.len());
+    let server_ends: BTreeSet<_> = plan.links.iter().map(|link| link.server_index).collect();
+    let clients: BTreeSet<_> = plan.links.iter().map(|link| link.client).collect();
+    prop_assert_eq!((server_ends.len(), clients.len()), (plan.links.len(), plan.links.len()));
+    // Index 1 is the loopback's.
+    prop_assert!(plan.links.iter().all(|link| link.server_index > 1 && link.client_index > 1));
+    // A link's name has at most 15 characters.
+    prop_assert!(plan.links.iter().all(|link| link.server_end.len() <= 15));
+    Ok(())
+}
+
+fn the_host_is_spared(plan: &Plan, host: &Host) -> Result<(), TestCaseError> {
+    for setting in &plan.host_settings {
+        let (from, to): (u64, u64) =
+            (setting.from.parse().expect("number"), setting.to.parse().expect("number"));
+        prop_assert!(to > from, "{:?}", setting);
+        prop_assert_eq!(host.number(&setting.key), Some(from));
+        prop_assert!(host.can_set(&setting.key));
+    }
+    let memory = &plan.memory;
+    prop_assert!(memory.expected + memory.reserve <= host.memory_to_use());
+    for node in &plan.nodes {
+        prop_assert!(node.cpus.iter().all(|cpu| *cpu < host.machine_cpus));
+    }
+    Ok(())
+}
+
+fn the_first_limit_is_the_lowest(plan: &Plan) -> Result<(), TestCaseError> {
+    let lowest = plan.limits.iter().map(|limit| limit.connections).min();
+    prop_assert_eq!(Some(plan.first_limit.connections), lowest);
+    prop_assert!(plan.first_limit.connections >= plan.connections, "{:?}", plan.first_limit);
+    prop_assert!(plan.limits.iter().all(|limit| !limit.remedy.is_empty() && !limit.why.is_empty()));
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_plan_holds_what_it_promises(lab in labs(), host in hosts()) {
+        match decide(&lab, &host) {
+            Ok(plan) => {
+                connections_are_dealt_out_once(&plan)?;
+                descriptors_suffice(&plan, &host)?;
+                addresses_are_apart(&plan, &host)?;
+                the_host_is_spared(&plan, &host)?;
+                the_first_limit_is_the_lowest(&plan)?;
+            }
+            Err(error) => {
+                prop_assert!(matches!(error.exit, Exit::Input | Exit::Host), "{}", error);
+                prop_assert!(error.remedy.is_some(), "{}", error);
+            }
+        }
+    }
+
+    #[test]
+    fn fit_is_the_most_that_can_be_planned(lab in labs(), host in hosts()) {
+        let mut lab = lab;
+        if let Ok(fitting) = fit::connections(&lab, &host) {
+            lab.spec.connections = fitting;
+            let plan = decide(&lab, &host);
+            prop_assert!(plan.is_ok(), "{} fit, but: {}", fitting, plan.expect_err("an error"));
+            lab.spec.connections = fitting + 1;
+            prop_assert!(decide(&lab, &host).is_err() || fitting == u64::from(u32::MAX));
+        } else {
+            lab.spec.connections = 1;
+            prop_assert!(decide(&lab, &host).is_err());
+        }
+    }
+}

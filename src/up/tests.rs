@@ -1,0 +1,170 @@
+//! The life of a run, with agents played by a script and a clock that leaps over waiting.
+
+mod course;
+mod interrupts;
+
+use std::collections::BTreeMap;
+
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::*;
+use crate::agent::{Counts, Word};
+use crate::driver::mock::{MockDriver, Script, Voices};
+use crate::exit::Exit;
+use crate::host::Host;
+use crate::log::Listener;
+use crate::report::{self, Report};
+
+/// 1,000 connections by 10 swarms, of which 2 connect at a time, to a chain of 4 reactors.
+const LAB: &str = "
+name: mock
+connections: 1000
+server: {ports: 9900-9909}
+clients: {count: 1}
+limits: {server: {nofile: 270}, client: {nofile: 106}}
+hold: 60s
+";
+
+fn plan() -> Plan {
+    let lab = crate::spec::parse("lab.yaml", LAB, &[]).expect("lab");
+    let plan = crate::plan::decide(&lab, &Host { machine_cpus: 2, ..Host::example() }).expect("plan");
+    assert_eq!((plan.reactors.count, plan.swarms.len(), plan.swarms_at_once), (4, 10, 2));
+    plan
+}
+
+/// Agents that do what they are told: swarms connect all at once, and one reactor takes everything.
+struct Good {
+    counts: BTreeMap<AgentId, Counts>,
+    share: BTreeMap<AgentId, u64>,
+}
+
+const SERVER: AgentId = AgentId::Reactor(0);
+
+impl Good {
+    fn new() -> Self {
+        Good { counts: BTreeMap::new(), share: BTreeMap::new() }
+    }
+
+    fn count(&mut self, voices: &Voices, agent: AgentId, change: impl Fn(&mut Counts)) {
+        let counts = self.counts.entry(agent).or_default();
+        change(counts);
+        voices.say(agent, Word::Counts(counts.clone()));
+    }
+
+    fn connect(&mut self, voices: &Voices, swarm: AgentId, connections: u64) {
+        for agent in [swarm, SERVER] {
+            self.count(voices, agent, |counts| {
+                counts.tried += connections;
+                counts.established += connections;
+                counts.open += connections;
+            });
+        }
+    }
+
+    fn obey(&mut self, voices: &mut Voices, agent: AgentId, order: &Order) {
+        match order {
+            Order::Reactor(_) => voices.say(agent, ready()),
+            Order::Swarm(swarm) => {
+                self.share.insert(agent, swarm.count);
+                voices.say(agent, ready());
+            }
+            Order::Go if agent == SERVER => voices.say(agent, Word::Accepting),
+            Order::Go => {
+                self.connect(voices, agent, self.share[&agent]);
+                voices.say(agent, Word::Ramped);
+            }
+            Order::Weigh => voices.say(agent, Word::Weight { private_bytes: Some(1) }),
+            Order::Hold => {}
+            Order::Rest => voices.say(agent, Word::Rested { latencies: Vec::new() }),
+            Order::Drain => {
+                self.count(voices, agent, |counts| counts.closed += std::mem::take(&mut counts.open));
+                voices.say(agent, Word::Drained);
+            }
+        }
+    }
+}
+
+fn ready() -> Word {
+    Word::Ready { pid: 1, nofile: 100, private_bytes: Some(1) }
+}
+
+/// Good agents, but for what `differs` does: true, and the good agent does nothing.
+fn script(mut differs: impl FnMut(&mut Good, &mut Voices, AgentId, &Order) -> bool + 'static) -> Script {
+    let mut good = Good::new();
+    Box::new(move |voices, agent, order| {
+        if !differs(&mut good, voices, agent, order) {
+            good.obey(voices, agent, order);
+        }
+    })
+}
+
+struct Phases(std::rc::Rc<std::cell::RefCell<Vec<Phase>>>);
+
+impl Listener for Phases {
+    fn hear(&mut self, _: Duration, event: &Event, _: &crate::account::Account) {
+        if let Event::Ended { phase, .. } = event {
+            self.0.borrow_mut().push(*phase);
+        }
+    }
+}
+
+/// A run that is over.
+struct Lived {
+    done: Vec<String>,
+    phases: Vec<Phase>,
+    result: Result<()>,
+    report: Report,
+}
+
+impl Lived {
+    /// What was asked of agents: `Go swarm 1`.
+    fn orders(&self, order: &str) -> Vec<&str> {
+        let told = self.done.iter().filter_map(|done| done.strip_prefix(order));
+        told.map(str::trim_start).collect()
+    }
+
+    /// What holds for every run, however it went.
+    fn checked(self) -> Self {
+        let report = &self.report;
+        assert_eq!(report.asked, report.established + report.failed.total + report.untried, "{report:#?}");
+        assert_eq!(self.done.iter().filter(|done| *done == "down").count(), 1, "{:?}", self.done);
+        assert_eq!(self.done.last().map(String::as_str), Some("down"));
+        assert_eq!(self.phases.last(), Some(&Phase::Down));
+        self
+    }
+}
+
+fn live_with(driver: MockDriver, interrupts: Interrupts, keep: bool) -> Lived {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .expect("runtime");
+    let plan = plan();
+    let phases = std::rc::Rc::default();
+    let mut log = Log::new(None, vec![Box::new(Phases(std::rc::Rc::clone(&phases)))]);
+    let (driver, result) = runtime.block_on(Run::new(&plan, driver, &mut log, interrupts).live(keep));
+    let report = report::settle(&plan, &log.account);
+    let phases = phases.take();
+    Lived { done: driver.done(), phases, result, report }.checked()
+}
+
+fn live(script: Script) -> Lived {
+    live_with(MockDriver::new(script), Interrupts::from(futures::stream::empty()), false)
+}
+
+/// A run in which the script may send signals.
+fn live_interrupted(
+    keep: bool,
+    mut differs: impl FnMut(&mut Good, &mut Voices, AgentId, &Order, &dyn Fn(Stop)) -> bool + 'static,
+) -> Lived {
+    let (sender, mut signals) = unbounded_channel();
+    let send = move |signal: Stop| sender.send(signal).expect("someone listens");
+    let script = script(move |good, voices, agent, order| differs(good, voices, agent, order, &send));
+    let signals = futures::stream::poll_fn(move |context| signals.poll_recv(context));
+    live_with(MockDriver::new(script), Interrupts::from(signals), keep)
+}
+
+fn is_swarm(agent: AgentId) -> bool {
+    matches!(agent, AgentId::Swarm(_))
+}

@@ -1,0 +1,165 @@
+//! Runs that take their course, with agents that may fail on the way.
+
+use super::*;
+
+#[test]
+fn all_goes_well() {
+    let lived = live(script(|_, _, _, _| false));
+    lived.result.as_ref().expect("a good run");
+    let report = &lived.report;
+    assert_eq!(lived.phases, [Phase::Build, Phase::Ramp, Phase::Hold, Phase::Drain, Phase::Down]);
+    assert_eq!((report.established, report.failed.total, report.untried), (1000, 0, 0));
+    assert_eq!(
+        (report.server.accepted, report.clients.closed, report.server.closed),
+        (Some(1000), 1000, 1000)
+    );
+    assert_eq!(report.findings, [""; 0]);
+    assert_eq!(report.exit(), Exit::Done);
+    assert_eq!(lived.orders("Go").len(), 11, "the first reactor and every swarm: {:?}", lived.done);
+    assert!(report.seconds.hold >= Some(60.0), "{:?}", report.seconds);
+}
+
+#[test]
+fn the_server_drains_before_the_clients_close() {
+    let lived = live(script(|_, _, _, _| false));
+    let drained = lived.orders("Drain");
+    let first_swarm = drained.iter().position(|agent| agent.starts_with("swarm")).expect("a swarm");
+    assert!(drained[..first_swarm].iter().all(|agent| agent.starts_with("reactor")), "{drained:?}");
+}
+
+#[test]
+fn each_reactor_is_started_when_the_one_before_accepts() {
+    // Every second swarm makes a reactor full, and the next accepts.
+    let lived = live(script(|_, voices, agent, order| {
+        if let (AgentId::Swarm(swarm @ (4 | 6 | 8)), Order::Go) = (agent, order) {
+            voices.say(AgentId::Reactor(swarm / 2 - 2), Word::Full);
+            voices.say(AgentId::Reactor(swarm / 2 - 1), Word::Accepting);
+        }
+        false
+    }));
+    let started: Vec<&str> =
+        lived.orders("start").into_iter().filter(|who| who.starts_with("reactor")).collect();
+    assert_eq!(started, ["reactor 1", "reactor 2", "reactor 3", "reactor 4"]);
+    let alone = live(script(|_, _, _, _| false));
+    let started: Vec<&str> =
+        alone.orders("start").into_iter().filter(|who| who.starts_with("reactor")).collect();
+    assert_eq!(started, ["reactor 1", "reactor 2"], "one stands by, no more");
+}
+
+#[test]
+fn only_so_many_swarms_connect_at_a_time() {
+    // Every swarm that is told to go waits for the third before it says that it is done.
+    let mut going = Vec::new();
+    let lived = live(script(move |good, voices, agent, order| {
+        if !is_swarm(agent) || *order != Order::Go {
+            return false;
+        }
+        good.connect(voices, agent, good.share[&agent]);
+        going.push(agent);
+        assert!(going.len() <= 2, "{going:?} at the same time");
+        if going.len() == 2 {
+            // The first of the two is done: exactly one other may begin.
+            voices.say(going.remove(0), Word::Ramped);
+        }
+        if agent == AgentId::Swarm(9) {
+            going.drain(..).for_each(|last| voices.say(last, Word::Ramped));
+        }
+        true
+    }));
+    assert_eq!(lived.report.established, 1000);
+    assert_eq!(lived.orders("Go").len(), 11);
+}
+
+#[test]
+fn a_swarm_that_ends_during_the_ramp_is_accounted_for() {
+    let lived = live(script(|good, voices, agent, order| {
+        if agent != AgentId::Swarm(3) || *order != Order::Go {
+            return false;
+        }
+        good.connect(voices, agent, 30);
+        good.count(voices, agent, |counts| counts.tried += 20);
+        voices.end(agent, "signal 9");
+        good.count(voices, SERVER, |counts| counts.open -= 30);
+        true
+    }));
+    lived.result.as_ref().expect("the others go on");
+    let report = &lived.report;
+    assert_eq!(lived.orders("Go").len(), 11, "the next swarm took its place");
+    assert_eq!((report.established, report.failed.total, report.untried), (930, 20, 50));
+    assert_eq!((report.lost.total, report.failed.by[0].errno.as_str()), (30, "signal 9"));
+    assert!(
+        report.findings.iter().any(|finding| finding.contains("swarm 4 was lost during the run: signal 9"))
+    );
+    assert_eq!(report.broke, None);
+}
+
+#[test]
+fn a_reactor_that_ends_during_the_hold_is_a_finding() {
+    let lived = live(script(|good, voices, agent, order| {
+        if agent == AgentId::Swarm(0) && *order == Order::Hold {
+            voices.end(SERVER, "signal 9");
+        }
+        if is_swarm(agent) && *order == Order::Rest {
+            good.count(voices, agent, |counts| {
+                counts.lost.add_named(crate::agent::tally::Operation::Receive, "ECONNRESET", counts.open);
+                counts.open = 0;
+            });
+        }
+        false
+    }));
+    let report = &lived.report;
+    assert_eq!((report.established, report.lost.total), (1000, 1000));
+    assert!(report.findings.iter().any(|finding| finding == "reactor 1 was lost during the run: signal 9"));
+    assert!(
+        report.findings.iter().any(|finding| finding == "the server lost 1,000 connections with signal 9")
+    );
+    assert!(lived.phases.contains(&Phase::Drain));
+}
+
+#[test]
+fn an_agent_that_fails_at_the_start_is_named() {
+    let lived = live(script(|_, voices, agent, order| {
+        let fails = agent == AgentId::Swarm(2) && matches!(order, Order::Swarm(_));
+        if fails {
+            voices.say(agent, Word::Failed { why: "setting the descriptor limit: EPERM".to_owned() });
+            voices.end(agent, "exit code 3");
+        }
+        fails
+    }));
+    let error = lived.result.as_ref().expect_err("it cannot go on").to_string();
+    assert!(error.contains("setting the descriptor limit: EPERM"), "{error}");
+    assert!(lived.orders("Go").is_empty(), "{:?}", lived.done);
+    assert_eq!(lived.report.exit(), Exit::Broke);
+}
+
+#[test]
+fn an_agent_that_says_nothing_is_not_waited_for_for_ever() {
+    let lived = live(script(|_, _, agent, _| agent == AgentId::Swarm(2)));
+    let error = lived.result.as_ref().expect_err("it cannot go on").to_string();
+    assert!(error.contains("starting the agents"), "{error}");
+    assert_eq!(lived.report.untried, 1000);
+}
+
+#[test]
+fn an_agent_that_falls_silent_in_the_ramp_is_accounted_for() {
+    let lived = live(script(|good, voices, agent, order| {
+        let silent = agent == AgentId::Swarm(9) && !matches!(order, Order::Swarm(_));
+        if silent && *order == Order::Go {
+            good.count(voices, agent, |counts| counts.tried += 40);
+            voices.say(agent, Word::Ramped);
+        }
+        silent
+    }));
+    assert_eq!((lived.report.established, lived.report.failed.total, lived.report.untried), (900, 40, 60));
+}
+
+#[test]
+fn a_build_that_breaks_is_taken_down() {
+    let mut driver = MockDriver::new(script(|_, _, _, _| false));
+    driver.build_breaks = true;
+    let lived = live_with(driver, Interrupts::from(futures::stream::empty()), false);
+    let error = lived.result.as_ref().expect_err("it breaks");
+    assert_eq!(error.exit, Exit::Host);
+    assert_eq!(lived.done, ["build", "down"]);
+    assert_eq!(lived.report.broke.as_deref(), Some("making the namespace: the mock breaks here"));
+}

@@ -1,0 +1,160 @@
+//! What agents may do, how a standing lab is looked at, and how it ends.
+
+mod common;
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use common::*;
+
+/// Small: these tests are about processes, not about how many connections.
+const LAB: &str = "connections: 2K\nclients: {count: 2}\nhold: 0s";
+
+#[test]
+fn agents_have_no_privileges_and_no_strange_descriptors() {
+    need_root();
+    let lab = TestLab::new("cell");
+    let kept = lab.keep(LAB);
+    let agents = kept.agents();
+    assert_eq!(agents.len(), 3);
+    for agent in agents {
+        let status = std::fs::read_to_string(format!("/proc/{agent}/status")).expect("an agent");
+        for ids in ["Uid", "Gid"] {
+            assert_eq!(field(&status, ids), "65534\t65534\t65534\t65534", "{status}");
+        }
+        for capabilities in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            assert_eq!(u64::from_str_radix(&field(&status, capabilities), 16), Ok(0), "{status}");
+        }
+        assert_eq!((field(&status, "NoNewPrivs"), field(&status, "Groups")), ("1".into(), String::new()));
+        assert_eq!(field(&status, "Threads"), "1");
+        descriptors(agent);
+        assert_eq!(std::fs::read(format!("/proc/{agent}/environ")).expect("its environment"), b"");
+    }
+}
+
+/// Its three streams, one epoll, and sockets.
+fn descriptors(agent: u32) {
+    let mut epolls = 0;
+    for name in names(&format!("/proc/{agent}/fd")) {
+        let target = std::fs::read_link(format!("/proc/{agent}/fd/{name}")).expect("a descriptor");
+        let target = target.display().to_string();
+        match name.parse::<u32>().expect("a number") {
+            0 | 1 => assert!(target.starts_with("pipe:"), "{name}: {target}"),
+            2 => assert_eq!(target, "/dev/null"),
+            _ if target == "anon_inode:[eventpoll]" => epolls += 1,
+            _ => assert!(target.starts_with("socket:"), "{name}: {target}"),
+        }
+    }
+    assert_eq!(epolls, 1);
+}
+
+#[test]
+fn a_standing_lab_is_shown_and_entered() {
+    need_root();
+    let lab = TestLab::new("look");
+    let kept = lab.keep(LAB);
+    let status = lab.status();
+    assert_eq!((&status["runner"], &status["running"]), (&kept.pid().into(), &true.into()));
+    assert_eq!((&status["processes"], &status["connections"]), (&3.into(), &2_000.into()));
+    assert_eq!(status["nodes"].as_array().map(Vec::len), Some(3));
+    let node = format!("{}/client-1", lab.name);
+    let output = run(&["exec", &node, "--", "cat", "/proc/net/sockstat"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let sockets = String::from_utf8(output.stdout).expect("text");
+    assert!(sockets.contains("TCP: inuse 1000 "), "{sockets}");
+    // The command's exit code is passed on.
+    assert_eq!(run(&["exec", &node, "--", "false"]).status.code(), Some(1));
+    let unknown = run(&["exec", &format!("{}/client-9", lab.name), "--", "true"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains(&node), "{}", stderr(&unknown));
+}
+
+#[test]
+fn signals_end_a_standing_lab_in_order() {
+    need_root();
+    for signal in ["INT", "TERM"] {
+        let lab = TestLab::new(&format!("sig-{}", signal.to_lowercase()));
+        let mut kept = lab.keep(LAB);
+        let agents = kept.agents();
+        kept.signal(signal);
+        // To stand until it is told to end is what `--keep` asks for.
+        assert_eq!(kept.ends_with(), Some(0), "SIG{signal}");
+        lab.assert_gone();
+        assert!(!agents.iter().any(|agent| is_alive(*agent)));
+        let report = std::fs::read_to_string(lab.folder.join("out/report.json")).expect("a report");
+        let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+        assert_eq!(
+            (&report["clients"]["closed"], &report["left_behind"]),
+            (&2_000.into(), &serde_json::json!([]))
+        );
+    }
+}
+
+#[test]
+fn an_interrupted_ramp_ends_in_order() {
+    need_root();
+    let lab = TestLab::new("cut");
+    let (file, out) = (lab.file("connections: 20K\nramp: {rate: 2K}\n"), lab.out());
+    let runner = c1m_lab(&["up", &file, "--quiet", "--out", &out]).spawn().expect("c1m-lab runs");
+    let mut kept = Kept { runner, _told: None };
+    // The clients' sockets would also count those that nobody has answered yet.
+    wait_for("the first connections", Duration::from_secs(20), || {
+        let server = format!("c1m-{}-server", lab.name);
+        let status = lab.status();
+        let mut nodes = status["nodes"].as_array().into_iter().flatten();
+        nodes.any(|node| node["namespace"] == *server && node["tcp_sockets"].as_u64() > Some(1_000))
+    });
+    kept.signal("INT");
+    assert_eq!(kept.ends_with(), Some(4));
+    let report = std::fs::read_to_string(lab.folder.join("out/report.json")).expect("a report");
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    let count = |value: &serde_json::Value| value.as_u64().expect("a count");
+    let (established, untried) = (count(&report["established"]), count(&report["untried"]));
+    assert!(established > 0 && untried > 0, "{report:#}");
+    assert_eq!(established + untried + count(&report["failed"]["total"]), 20_000);
+    assert_eq!(
+        (&report["interrupted"], count(&report["clients"]["closed"])),
+        (&"SIGINT".into(), established)
+    );
+    lab.assert_gone();
+}
+
+#[test]
+fn a_killed_runner_leaves_no_agents_and_down_cleans_up() {
+    need_root();
+    let lab = TestLab::new("kill");
+    let mut kept = lab.keep(LAB);
+    let agents = kept.agents();
+    kept.signal("KILL");
+    assert_eq!(kept.ends_with(), None, "it was killed");
+    wait_for("the agents to end", Duration::from_secs(1), || !agents.iter().any(|agent| is_alive(*agent)));
+    assert_eq!(lab.status()["running"], false);
+    // What is left of it is not run over.
+    let again = run(&["up", &lab.file(LAB), "--out", &lab.out()]);
+    assert_eq!(again.status.code(), Some(3), "{}", stderr(&again));
+    assert!(stderr(&again).contains(&format!("`c1m-lab down {}`", lab.name)), "{}", stderr(&again));
+    let down = run(&["down", &lab.name]);
+    assert_eq!(down.status.code(), Some(0), "{}", stderr(&down));
+    lab.assert_gone();
+    let down = run(&["down", &lab.name]);
+    assert_eq!(down.status.code(), Some(2));
+    assert!(stderr(&down).contains("no lab of that name stands"), "{}", stderr(&down));
+}
+
+#[test]
+fn a_running_lab_is_not_started_twice_and_ends_when_down_asks() {
+    need_root();
+    let lab = TestLab::new("twice");
+    let mut kept = lab.keep(LAB);
+    let other = lab.folder.join("other").display().to_string();
+    let refused = run(&["up", &lab.file(LAB), "--out", &other]);
+    assert_eq!(refused.status.code(), Some(3), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains(&format!("process {}", kept.pid())), "{}", stderr(&refused));
+    assert_eq!(lab.status()["connections"], 2_000);
+    // The runner is this test's child: it must be waited for while `down` waits for it.
+    let down = c1m_lab(&["down", &lab.name]).stderr(Stdio::piped()).spawn().expect("c1m-lab runs");
+    assert_eq!(kept.ends_with(), Some(0));
+    let down = down.wait_with_output().expect("down ends");
+    assert_eq!(down.status.code(), Some(0), "{}", stderr(&down));
+    lab.assert_gone();
+}

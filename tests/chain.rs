@@ -1,0 +1,67 @@
+//! Under low descriptor limits a chain of reactors and many swarms carry the same connections.
+
+mod common;
+
+use common::*;
+use serde_json::Value;
+
+#[test]
+fn a_chain_of_reactors_takes_ten_thousand() {
+    need_root();
+    let lab = TestLab::new("chain");
+    let (output, report) = lab.up(
+        "connections: 10K\nserver: {ports: 9900-9919}\nclients: {count: 2}\nhold: 1s\n\
+         limits: {server: {nofile: 1200}, client: {nofile: 1000}}",
+        &[],
+    );
+    assert_all_established(&output, &report, 10_000);
+    let count = |side: &str| report[side]["processes"].as_u64().expect("a count");
+    assert!(count("server") >= 8 && count("clients") >= 8, "{report:#}");
+    let shares = shares(&lab);
+    assert_eq!(shares.len() as u64, count("server"));
+    assert_eq!(shares.iter().sum::<u64>(), 10_000);
+    let (last, full) = shares.split_last().expect("reactors");
+    // Each but the last is filled to its capacity before the next takes over.
+    assert!(full.iter().all(|share| *share == 1_170) && *last <= 1_170, "{shares:?}");
+    lab.assert_gone();
+}
+
+/// What each reactor accepted, in the order of the chain.
+fn shares(lab: &TestLab) -> Vec<u64> {
+    let events = std::fs::read_to_string(lab.folder.join("out/events.jsonl")).expect("events");
+    let mut shares = std::collections::BTreeMap::new();
+    for event in events.lines().map(|line| serde_json::from_str::<Value>(line).expect("an event")) {
+        if let (Some(place), Some(count)) =
+            (event["agent"]["reactor"].as_u64(), event["counts"]["established"].as_u64())
+        {
+            shares.insert(place, count);
+        }
+    }
+    shares.into_values().collect()
+}
+
+#[test]
+fn many_clients_are_heard_under_the_limit_of_a_shell() {
+    need_root();
+    let lab = TestLab::new("many");
+    let file = lab.file("connections: 3K\nclients: {count: 120, addresses: 2}\nhold: 0s");
+    // Far fewer than 120 agents and 121 namespaces take in the runner.
+    let output = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -Sn 128 && exec \"$@\"",
+            "sh",
+            BINARY,
+            "up",
+            &file,
+            "--json",
+            "--out",
+            &lab.out(),
+        ])
+        .output()
+        .expect("sh");
+    let report: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+    assert_all_established(&output, &report, 3_000);
+    lab.assert_gone();
+}

@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::Signal;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::Result;
 use crate::journal::{self, Change, Journal, Moved, Standing};
+use crate::kernel::netns::Identity;
 use crate::kernel::witness::Witness;
-use crate::kernel::{cgroup, netns, proc, sysctl};
+use crate::kernel::{cgroup, netns, proc, process, sysctl};
 
 /// How long a killed process may take to go: it may have tens of thousands of sockets to close.
 const PROCESS_END: Duration = Duration::from_secs(30);
@@ -104,7 +105,7 @@ async fn end_processes(standing: &[Standing]) {
         .filter(|(pid, start_time)| proc::is_alive(*pid, *start_time))
         .collect();
     for (pid, start_time) in &alive {
-        kill(*pid, *start_time);
+        process::signal(*pid, *start_time, Signal::KILL);
     }
     let began = Instant::now();
     while alive.iter().any(|(pid, start_time)| proc::is_alive(*pid, *start_time))
@@ -114,24 +115,13 @@ async fn end_processes(standing: &[Standing]) {
     }
 }
 
-/// The descriptor stays with one process: seen to be ours after it was opened, no other can be hit.
-fn kill(pid: u32, start_time: u64) {
-    let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
-    if let Ok(process) = rustix::process::pidfd_open(number, PidfdFlags::empty())
-        && proc::is_alive(pid, start_time)
-    {
-        // A process that has gone meanwhile is what was wanted.
-        let _ = rustix::process::pidfd_send_signal(&process, Signal::KILL);
-    }
-}
-
 /// Without a witness the names still go; only nobody waits until the namespaces have followed.
 async fn watch_namespaces(standing: &[Standing]) -> Option<Witness> {
     let mut witness = Witness::open().ok()?;
     for one in standing {
-        let Change::Namespace { name, inode } = &one.change else { continue };
+        let Change::Namespace { name, identity } = &one.change else { continue };
         if let Ok(namespace) = netns::open(name)
-            && *inode == Some(namespace.inode)
+            && *identity == Some(namespace.identity)
         {
             witness.watch(namespace.file()).await.ok()?;
         }
@@ -169,7 +159,7 @@ fn undo_one(
             Err(Leftover { what: format!("process {pid} ({name})"), why: "it does not end".to_owned() })
         }
         Change::Process { .. } => Ok(()),
-        Change::Namespace { name, inode } => remove_namespace(name, *inode, staging),
+        Change::Namespace { name, identity } => remove_namespace(name, *identity, staging),
         Change::Cgroup { path, inode } => cgroup::remove(path, *inode)
             .map_err(|why| Leftover { what: format!("cgroup {}", path.display()), why: why.to_string() }),
         Change::Directory { path } => {
@@ -189,12 +179,12 @@ fn undo_one(
     }
 }
 
-fn remove_namespace(name: &str, inode: Option<u64>, staging: &Path) -> Result<(), Leftover> {
+fn remove_namespace(name: &str, identity: Option<Identity>, staging: &Path) -> Result<(), Leftover> {
     let leftover = |why: String| Leftover { what: format!("namespace {name}"), why };
     netns::unstage(name, staging).map_err(|error| leftover(error.to_string()))?;
     // One without an identity never got its real name: whoever has that name now is not ours.
-    let Some(ours) = inode else { return Ok(()) };
-    match netns::inode(name) {
+    let Some(ours) = identity else { return Ok(()) };
+    match netns::identity(name) {
         Some(now) if now == ours => netns::remove(name).map_err(|error| leftover(error.to_string())),
         Some(_) => Ok(()),
         // Gone already; perhaps the empty file of its name is left.

@@ -1,129 +1,21 @@
 //! What others made survives: whatever it is called, and whether it was there before the lab or came later.
 
 mod common;
-#[path = "common/running.rs"]
-mod running;
 #[path = "common/snapshot.rs"]
 mod snapshot;
+#[path = "common/strangers.rs"]
+mod strangers;
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use common::*;
 use serde_json::{Value, json};
 use snapshot::*;
+use strangers::*;
 
 const LAB: &str = "connections: 400\nserver: {ports: 9900-9909}\nclients: {count: 2}\nhold: 0s\n";
-
-/// A setting of the whole host that hardly anything else moves.
-const SETTING: &str = "fs.inotify.max_user_instances";
-
-fn setting_path() -> PathBuf {
-    Path::new("/proc/sys").join(SETTING.replace('.', "/"))
-}
-
-fn setting() -> u64 {
-    std::fs::read_to_string(setting_path()).expect(SETTING).trim().parse().expect("a number")
-}
-
-/// Puts the setting back when a test ends, however it ends.
-struct KeptSetting(u64);
-
-impl KeptSetting {
-    fn now() -> KeptSetting {
-        KeptSetting(setting())
-    }
-
-    fn set(value: u64) {
-        std::fs::write(setting_path(), value.to_string()).expect(SETTING);
-    }
-}
-
-impl Drop for KeptSetting {
-    fn drop(&mut self) {
-        let _ = std::fs::write(setting_path(), self.0.to_string());
-    }
-}
-
-/// A stranger's namespace, with a link, gone with the test.
-struct Stranger(String);
-
-impl Stranger {
-    fn new(name: &str) -> Stranger {
-        ip(&["netns", "add", name]);
-        let stranger = Stranger(name.to_owned());
-        ip(&["-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", "client-1"]);
-        stranger
-    }
-
-    fn inode(&self) -> u64 {
-        inode(&self.0)
-    }
-}
-
-impl Drop for Stranger {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "del", &self.0]).output();
-    }
-}
-
-fn inode(namespace: &str) -> u64 {
-    Path::new("/run/netns").join(namespace).metadata().map_or(0, |meta| meta.ino())
-}
-
-/// A stranger's process that is called like ours.
-struct Sleeper(Child);
-
-impl Sleeper {
-    fn new(lab: &TestLab) -> Sleeper {
-        let copy = lab.folder.join("c1m-lab");
-        if !copy.exists() {
-            std::fs::copy("/bin/sleep", &copy).expect("a copy");
-        }
-        Sleeper(Command::new(copy).arg("300").spawn().expect("sleep"))
-    }
-
-    fn is_alive(&mut self) -> bool {
-        self.0.try_wait().expect("a child").is_none()
-    }
-
-    /// When it began, in the kernel's ticks.
-    fn start_time(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).expect("stat");
-        let rest = stat.rsplit_once(") ").expect("a name").1;
-        rest.split(' ').nth(19).expect("a field").parse().expect("a number")
-    }
-}
-
-impl Drop for Sleeper {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn folder(lab: &TestLab) -> PathBuf {
-    Path::new("/run/c1m-lab").join(&lab.name)
-}
-
-fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("a boot id").trim().to_owned()
-}
-
-/// The journal of a runner that has ended, with these changes all made.
-fn write_journal(lab: &TestLab, boot_id: &str, changes: &[Value], end: &str) {
-    let header = json!({"header": {
-        "lab": lab.name, "runner": 1, "runner_start_time": u64::MAX, "boot_id": boot_id,
-        "began_unix_ms": 1, "run_directory": "/", "connections": 1, "subnet": "10.99.0.0/16",
-    }});
-    let mut text = format!("{header}\n");
-    for (id, change) in (1..).zip(changes) {
-        text += &format!("{}\n{}\n", json!({"id": id, "intent": change}), json!({"id": id, "made": change}));
-    }
-    std::fs::create_dir_all(folder(lab)).expect("a folder");
-    std::fs::write(folder(lab).join("journal.jsonl"), text + end).expect("a journal");
-}
 
 fn assert_goes_down(lab: &TestLab) {
     let down = run(&["down", &lab.name]);
@@ -167,7 +59,7 @@ fn links_and_processes_that_are_called_like_the_labs_survive_it() {
     ip(&["link", "add", "client-1", "type", "veth", "peer", "name", "client-2"]);
     let before = Snapshot::take(&[&lab.folder]);
     let run = run(&["up", &lab.file(LAB), "--quiet", "--out", &lab.out()]);
-    let differences = before.differences_within(&[&lab.folder], std::time::Duration::from_secs(3));
+    let differences = before.differences_within(&[&lab.folder], Duration::from_secs(3));
     ip(&["link", "del", "client-1"]);
     assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
     assert!(differences.is_empty(), "{differences:?}");
@@ -186,8 +78,8 @@ fn a_cgroup_that_is_there_already_is_refused() {
     let text = format!("{LAB}limits: {{server: {{memory: 512MiB}}}}\n");
     let mut kept = lab.keep(&text);
     let journal = std::fs::read_to_string(folder(&lab).join("journal.jsonl")).expect("a journal");
-    let changes = journal.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let group = changes.filter(|line| line["made"]["what"] == "cgroup").last().expect("a cgroup");
+    let mut changes = journal.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let group = changes.rfind(|line| line["made"]["what"] == "cgroup").expect("a cgroup");
     let group = group["made"]["path"].as_str().expect("a path").to_owned();
     end(&mut kept);
     std::fs::create_dir(&group).expect("the place is free again");
@@ -209,13 +101,45 @@ fn namespaces_that_came_during_the_run_survive_it() {
     let name = |node: &str| format!("c1m-{}-{node}", lab.name);
     ip(&["netns", "del", &name("client-1")]);
     let strangers = [Stranger::new(&name("client-1")), Stranger::new(&name("client-9"))];
-    let inodes = strangers.each_ref().map(Stranger::inode);
+    let identities = strangers.each_ref().map(Stranger::identity);
     end(&mut kept);
-    assert_eq!(strangers.each_ref().map(Stranger::inode), inodes);
+    assert_eq!(strangers.each_ref().map(Stranger::identity), identities);
     assert_eq!(file(&lab, "report.json")["left_behind"], json!([]));
     drop(strangers);
     before.assert_unchanged(&[&lab.folder]);
     lab.assert_gone();
+}
+
+#[test]
+fn a_namespace_made_anew_after_its_runner_was_killed_survives() {
+    need_root();
+    let _turn = alone();
+    let lab = TestLab::new("d-anew");
+    let mut kept = lab.keep(LAB);
+    let agents = kept.agents();
+    kept.signal("KILL");
+    assert_eq!(kept.ends_with(), None, "it was killed");
+    wait_for("the agents", Duration::from_secs(1), || !agents.iter().any(|agent| is_alive(*agent)));
+    let name = format!("c1m-{}-client-1", lab.name);
+    let before = identity(&name);
+    // Nobody is in it any more: with its name the namespace goes, and its number is free for the next one.
+    let mut stranger = None;
+    for _ in 0..20 {
+        // A stranger's goes when it is dropped.
+        if stranger.take().is_none() {
+            ip(&["netns", "del", &name]);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        let anew = stranger.insert(Stranger::new(&name));
+        if anew.identity()["inode"] == before["inode"] {
+            break;
+        }
+    }
+    let stranger = stranger.expect("one");
+    println!("it was {before}, and is {}", stranger.identity());
+    let identity = stranger.identity();
+    assert_goes_down(&lab);
+    assert_eq!(stranger.identity(), identity);
 }
 
 #[test]
@@ -224,21 +148,26 @@ fn only_what_a_journal_identifies_is_taken_down() {
     let _turn = alone();
     let lab = TestLab::new("d-alien");
     let (mut sleeper, namespace) = (Sleeper::new(&lab), Stranger::new(&format!("c1m-{}-server", lab.name)));
-    let inode = namespace.inode();
+    let (identity, mut alien) = (namespace.identity(), namespace.identity());
+    alien["inode"] = (identity["inode"].as_u64().expect("a number") + 1).into();
+    let mut elder = identity.clone();
+    elder["since_ns"] = (identity["since_ns"].as_i64().expect("a number") - 1).into();
     let before = Snapshot::take(&[&lab.folder]);
     let changes = [
         json!({"what": "process", "name": "swarm 1", "pid": sleeper.0.id(),
                "start_time": sleeper.start_time() - 1}),
-        json!({"what": "namespace", "name": namespace.0, "inode": inode + 1}),
+        json!({"what": "namespace", "name": namespace.0, "identity": alien}),
+        json!({"what": "namespace", "name": namespace.0, "identity": elder}),
+        json!({"what": "namespace", "name": namespace.0, "identity": null}),
         json!({"what": "cgroup", "path": "/sys/fs/cgroup", "inode": 0}),
     ];
     // The last line was torn when its runner died: its change was never made.
-    let torn =
-        json!({"id": 9, "made": {"what": "namespace", "name": namespace.0, "inode": inode}}).to_string();
+    let torn = json!({"id": 9, "made": {"what": "namespace", "name": namespace.0, "identity": identity}})
+        .to_string();
     write_journal(&lab, &boot_id(), &changes, &torn[..torn.len() - 2]);
     assert_goes_down(&lab);
     assert!(sleeper.is_alive());
-    assert_eq!(namespace.inode(), inode);
+    assert_eq!(namespace.identity(), identity);
     before.assert_unchanged(&[&lab.folder]);
 }
 
@@ -251,12 +180,12 @@ fn what_a_journal_identifies_goes_down_although_its_last_line_is_torn() {
     let namespace = Stranger::new(&format!("c1m-{}-server", lab.name));
     let changes = [
         json!({"what": "process", "name": "swarm 1", "pid": sleeper.0.id(), "start_time": sleeper.start_time()}),
-        json!({"what": "namespace", "name": namespace.0, "inode": namespace.inode()}),
+        json!({"what": "namespace", "name": namespace.0, "identity": namespace.identity()}),
     ];
     write_journal(&lab, &boot_id(), &changes, "{\"id\":3,\"intent\":{\"what\":\"na");
     assert_goes_down(&lab);
     assert!(!sleeper.is_alive());
-    assert_eq!(namespace.inode(), 0);
+    assert_eq!(namespace.identity(), Value::Null);
 }
 
 #[test]
@@ -269,7 +198,7 @@ fn nothing_of_before_a_reboot_is_touched() {
     let now = setting().to_string();
     let changes = [
         json!({"what": "process", "name": "swarm 1", "pid": sleeper.0.id(), "start_time": sleeper.start_time()}),
-        json!({"what": "namespace", "name": namespace.0, "inode": namespace.inode()}),
+        json!({"what": "namespace", "name": namespace.0, "identity": namespace.identity()}),
         json!({"what": "setting", "key": SETTING, "before": "77", "during": now}),
     ];
     write_journal(&lab, "00000000-0000-0000-0000-000000000000", &changes, "");

@@ -83,7 +83,7 @@ impl NetnsDriver {
             return Err(Error::host(what, "a namespace of that name is there, and is not this lab's")
                 .remedy("give the lab another name (`--set name=…`), or remove it: `ip netns del`"));
         }
-        let change = |node: &Node, inode| Change::Namespace { name: node.namespace.clone(), inode };
+        let change = |node: &Node, identity| Change::Namespace { name: node.namespace.clone(), identity };
         let ids = self.journal.intend(nodes.iter().map(|node| change(node, None)).collect())?;
         let orders: Vec<_> = nodes
             .iter()
@@ -93,7 +93,7 @@ impl NetnsDriver {
         std::fs::create_dir_all(&staging).attempt(Exit::Host, || format!("making {}", staging.display()))?;
         let (made, result) = netns::stage(&orders, &staging);
         let identities = ids.iter().zip(nodes).zip(&made);
-        let identities = identities.map(|((id, node), made)| (*id, change(node, Some(made.inode))));
+        let identities = identities.map(|((id, node), made)| (*id, change(node, Some(made.identity))));
         self.journal.made(identities.collect())?;
         self.namespaces = made;
         let failed = |name: &str, error| Error::host(format!("making the namespace {name}"), error);

@@ -183,18 +183,49 @@ fn the_run_folder_is_full() {
     let lab = TestLab::new("f-full");
     let out = lab.out();
     std::fs::create_dir(&out).expect("a folder");
-    let _full = Tmpfs::mount(&out, "size=64k");
+    let _full = Tmpfs::mount(&out, "size=16k");
     let before = Snapshot::take(&[&lab.folder]);
     let mut running = Running::up(&lab, &format!("{LAB}{QUICK}"));
     let end = running.end(PATIENCE);
     let told = running.told();
     assert!(!told.contains("panicked"), "{told}");
-    assert!(matches!(end, Ok(0 | 4)), "{end:?}: {told}");
-    for part in ["not all events are in the run's folder", "asked 3,000 = established 3,000"] {
+    assert_eq!(end, Ok(4), "{told}");
+    let parts = [
+        "not all events are in the run's folder",
+        "3,000 = established 3,000 + failed 0 + untried 0",
+        "error: writing",
+        "No space left on device",
+    ];
+    for part in parts {
         assert!(told.contains(part), "{part}: {told}");
     }
     before.assert_unchanged(&[&lab.folder]);
     lab.assert_gone();
+}
+
+#[test]
+fn the_journal_cannot_be_written() {
+    need_root();
+    let _turn = alone();
+    let lab = TestLab::new("f-journal");
+    let before = Snapshot::take(&[&lab.folder]);
+    let setting = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").expect("a setting");
+    let moved = setting.trim().parse::<u64>().expect("a number") + 1000;
+    // More nodes than one page has room for.
+    let file = lab.file(&format!(
+        "connections: 400\nclients: {{count: 20}}\nsysctl: {{host: {{fs.inotify.max_user_instances: {moved}}}}}\n"
+    ));
+    // In a mount namespace of its own: other labs must not lose their journals.
+    let script = format!(
+        "mkdir -p /run/c1m-lab && mount -t tmpfs -o size=4k tmpfs /run/c1m-lab && exec {BINARY} up {file} --out {}",
+        lab.out()
+    );
+    let output = Command::new("unshare").args(["--mount", "sh", "-c", &script]).output().expect("unshare(1)");
+    let _ = std::fs::remove_dir("/run/c1m-lab");
+    let told = stderr(&output);
+    assert!(told.contains("No space left on device") && !told.contains("panicked"), "{told}");
+    assert_eq!(output.status.code(), Some(4), "{told}");
+    before.assert_unchanged(&[&lab.folder]);
 }
 
 /// A small file system of its own, gone with the test.

@@ -9,6 +9,8 @@ pub mod handover;
 pub mod hold;
 pub mod life;
 pub mod mail;
+#[cfg(test)]
+mod properties;
 pub mod reactor;
 pub mod swarm;
 pub mod tally;

@@ -3,6 +3,9 @@
 //! One folder for each standing lab, `/run/c1m-lab/<lab>/`: the journal, a lock held by its runner, and
 //! the plan. A line is an intent, its identity once made, or that it was undone.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
+use crate::kernel::netns::Identity;
 use crate::kernel::proc;
 use crate::units::Subnet;
 
@@ -24,7 +28,7 @@ pub const DIRECTORY: &str = "/run/c1m-lab";
 pub enum Change {
     Directory { path: PathBuf },
     Setting { key: String, before: String, during: String },
-    Namespace { name: String, inode: Option<u64> },
+    Namespace { name: String, identity: Option<Identity> },
     Cgroup { path: PathBuf, inode: Option<u64> },
     Process { name: String, pid: u32, start_time: u64 },
 }
@@ -245,6 +249,8 @@ pub struct Moved {
     pub key: String,
     /// What it was before any lab moved it.
     pub before: String,
+    /// What that lab made it, or found it to be.
+    pub during: String,
 }
 
 /// The host settings that labs other than this one have moved.
@@ -253,7 +259,9 @@ pub fn moved_by_others(lab: &str) -> Vec<Moved> {
     let moved = |other: String| {
         let (_, standing) = look(&other);
         standing.into_iter().filter_map(move |one| match one.change {
-            Change::Setting { key, before, .. } => Some(Moved { lab: other.clone(), key, before }),
+            Change::Setting { key, before, during } => {
+                Some(Moved { lab: other.clone(), key, before, during })
+            }
             _ => None,
         })
     };
@@ -266,8 +274,9 @@ fn read_file(path: &Path) -> (Option<Header>, Vec<Standing>) {
     (header, standing)
 }
 
-/// Lines that cannot be read are passed over: a torn line's change was never made.
-fn read_lines(text: &str) -> (Option<Header>, Vec<Standing>, u64) {
+/// What a journal says: its header, what may still stand, and the next free number. Lines that cannot be read
+/// are passed over: a torn line's change was never made.
+pub fn read_lines(text: &str) -> (Option<Header>, Vec<Standing>, u64) {
     let (mut header, mut standing, mut next) = (None, Vec::<Standing>::new(), 1);
     for line in text.lines() {
         match serde_json::from_str(line) {
@@ -286,49 +295,4 @@ fn read_lines(text: &str) -> (Option<Header>, Vec<Standing>, u64) {
         }
     }
     (header, standing, next)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn namespace(name: &str, inode: Option<u64>) -> Change {
-        Change::Namespace { name: name.to_owned(), inode }
-    }
-
-    fn text(lines: &[Line]) -> String {
-        lines.iter().map(|line| serde_json::to_string(line).expect("line") + "\n").collect()
-    }
-
-    #[test]
-    fn what_was_made_and_not_undone_stands() {
-        let lines = [
-            Line::Intent { id: 1, intent: namespace("a", None) },
-            Line::Made { id: 1, made: namespace("a", Some(7)) },
-            Line::Intent { id: 2, intent: namespace("b", None) },
-            Line::Intent { id: 3, intent: namespace("c", None) },
-            Line::Undone { id: 2, undone: true },
-        ];
-        let (_, standing, next) = read_lines(&text(&lines));
-        let a = Standing { id: 1, change: namespace("a", Some(7)), certain: true };
-        let c = Standing { id: 3, change: namespace("c", None), certain: false };
-        assert_eq!(standing, [a, c]);
-        assert_eq!(next, 4);
-    }
-
-    #[test]
-    fn a_torn_last_line_is_passed_over() {
-        let whole = text(&[Line::Intent { id: 1, intent: namespace("a", None) }]);
-        let torn = format!("{whole}{}", &whole[..whole.len() / 2]);
-        assert_eq!(read_lines(&torn).1.len(), 1);
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_panics(text in ".*") {
-            read_lines(&text);
-        }
-    }
 }

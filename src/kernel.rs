@@ -4,5 +4,6 @@ pub mod cgroup;
 pub mod netlink;
 pub mod netns;
 pub mod proc;
+pub mod process;
 pub mod sysctl;
 pub mod witness;

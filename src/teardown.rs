@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::Result;
 use crate::journal::{self, Change, Journal, Moved, Standing};
+use crate::kernel::netns::Identity;
 use crate::kernel::witness::Witness;
-use crate::kernel::{cgroup, netns, proc, sysctl};
+use crate::kernel::{cgroup, netns, proc, process, sysctl};
 
 /// How long a killed process may take to go: it may have tens of thousands of sockets to close.
 const PROCESS_END: Duration = Duration::from_secs(30);
@@ -58,14 +59,14 @@ pub async fn undo(journal: &mut Journal) -> Result<Outcome> {
     if journal.header().is_some_and(|header| header.boot_id != proc::boot_id()) {
         // After a reboot nothing of it can still be there: not one of these lives on a disk.
         let ids: Vec<u64> = journal.standing().iter().map(|standing| standing.id).collect();
-        journal.undone(&ids)?;
+        cross_off(journal, &ids);
         return Ok(outcome);
     }
     end_processes(&journal.standing()).await;
     let witness = watch_namespaces(&journal.standing()).await;
     for attempt in 1..=TRIES {
         outcome.left_behind.clear();
-        undo_once(journal, &mut outcome)?;
+        undo_once(journal, &mut outcome);
         if outcome.left_behind.is_empty() || attempt == TRIES {
             break;
         }
@@ -75,7 +76,7 @@ pub async fn undo(journal: &mut Journal) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn undo_once(journal: &mut Journal, outcome: &mut Outcome) -> Result<()> {
+fn undo_once(journal: &mut Journal, outcome: &mut Outcome) {
     let mut undone = Vec::new();
     let others = journal::moved_by_others(&journal.lab);
     for standing in journal.standing() {
@@ -84,7 +85,13 @@ fn undo_once(journal: &mut Journal, outcome: &mut Outcome) -> Result<()> {
             Err(leftover) => outcome.left_behind.push(leftover),
         }
     }
-    journal.undone(&undone)
+    cross_off(journal, &undone);
+}
+
+/// A journal that cannot be written does not stop the way down: what was undone would be undone once more,
+/// which does nothing.
+fn cross_off(journal: &mut Journal, undone: &[u64]) {
+    let _ = journal.undone(undone);
 }
 
 /// All are told to end before any is waited for.
@@ -97,8 +104,8 @@ async fn end_processes(standing: &[Standing]) {
         })
         .filter(|(pid, start_time)| proc::is_alive(*pid, *start_time))
         .collect();
-    for (pid, _) in &alive {
-        kill(*pid);
+    for (pid, start_time) in &alive {
+        process::signal(*pid, *start_time, Signal::KILL);
     }
     let began = Instant::now();
     while alive.iter().any(|(pid, start_time)| proc::is_alive(*pid, *start_time))
@@ -108,20 +115,13 @@ async fn end_processes(standing: &[Standing]) {
     }
 }
 
-fn kill(pid: u32) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // A process that has gone meanwhile is what was wanted.
-        let _ = rustix::process::kill_process(pid, Signal::KILL);
-    }
-}
-
 /// Without a witness the names still go; only nobody waits until the namespaces have followed.
 async fn watch_namespaces(standing: &[Standing]) -> Option<Witness> {
     let mut witness = Witness::open().ok()?;
     for one in standing {
-        let Change::Namespace { name, inode } = &one.change else { continue };
+        let Change::Namespace { name, identity } = &one.change else { continue };
         if let Ok(namespace) = netns::open(name)
-            && *inode == Some(namespace.inode)
+            && *identity == Some(namespace.identity)
         {
             witness.watch(namespace.file()).await.ok()?;
         }
@@ -159,7 +159,7 @@ fn undo_one(
             Err(Leftover { what: format!("process {pid} ({name})"), why: "it does not end".to_owned() })
         }
         Change::Process { .. } => Ok(()),
-        Change::Namespace { name, inode } => remove_namespace(name, *inode, staging),
+        Change::Namespace { name, identity } => remove_namespace(name, *identity, staging),
         Change::Cgroup { path, inode } => cgroup::remove(path, *inode)
             .map_err(|why| Leftover { what: format!("cgroup {}", path.display()), why: why.to_string() }),
         Change::Directory { path } => {
@@ -168,8 +168,9 @@ fn undo_one(
             Ok(())
         }
         Change::Setting { key, before, during } => {
-            let restored = match others.iter().find(|other| other.key == *key) {
-                Some(other) => left_to(&other.lab, key, before, during),
+            let relying = others.iter().filter(|other| other.key == *key);
+            let restored = match relying.max_by_key(|other| other.during.parse::<u64>().unwrap_or(0)) {
+                Some(other) => left_to(other, before, during)?,
                 None => restore(key, before, during)?,
             };
             outcome.restored.push(restored);
@@ -178,12 +179,12 @@ fn undo_one(
     }
 }
 
-fn remove_namespace(name: &str, inode: Option<u64>, staging: &Path) -> Result<(), Leftover> {
+fn remove_namespace(name: &str, identity: Option<Identity>, staging: &Path) -> Result<(), Leftover> {
     let leftover = |why: String| Leftover { what: format!("namespace {name}"), why };
     netns::unstage(name, staging).map_err(|error| leftover(error.to_string()))?;
     // One without an identity never got its real name: whoever has that name now is not ours.
-    let Some(ours) = inode else { return Ok(()) };
-    match netns::inode(name) {
+    let Some(ours) = identity else { return Ok(()) };
+    match netns::identity(name) {
         Some(now) if now == ours => netns::remove(name).map_err(|error| leftover(error.to_string())),
         Some(_) => Ok(()),
         // Gone already; perhaps the empty file of its name is left.
@@ -191,17 +192,31 @@ fn remove_namespace(name: &str, inode: Option<u64>, staging: &Path) -> Result<()
     }
 }
 
-/// The last lab that relies on a setting puts it back; it knows what it was before the first.
-fn left_to(lab: &str, key: &str, before: &str, during: &str) -> Restored {
-    let now = proc::read_sysctl(key).unwrap_or_default();
-    let note = Some(format!("the lab `{lab}` still relies on it, and will put it back"));
-    Restored { key: key.to_owned(), before: before.to_owned(), during: during.to_owned(), after: now, note }
+/// The last lab that relies on a setting puts it back; it knows what it was before the first. Until then the
+/// setting is what that lab made it: another value would look like a stranger's, and be left alone.
+fn left_to(other: &Moved, before: &str, during: &str) -> Result<Restored, Leftover> {
+    let key = other.key.as_str();
+    let leftover =
+        |error: std::io::Error| Leftover { what: format!("setting {key}"), why: error.to_string() };
+    if same(&proc::read_sysctl(key).map_err(leftover)?, during) && !same(during, &other.during) {
+        sysctl::write(key, &other.during).map_err(leftover)?;
+    }
+    Ok(Restored {
+        key: key.to_owned(),
+        before: before.to_owned(),
+        during: during.to_owned(),
+        after: proc::read_sysctl(key).map_err(leftover)?,
+        note: Some(format!("the lab `{}` still relies on it, and will put it back", other.lab)),
+    })
+}
+
+fn same(one: &str, other: &str) -> bool {
+    one.split_whitespace().eq(other.split_whitespace())
 }
 
 /// Puts a setting back, unless someone else has changed it meanwhile.
 fn restore(key: &str, before: &str, during: &str) -> Result<Restored, Leftover> {
     let leftover = |why: String| Leftover { what: format!("setting {key}"), why };
-    let same = |one: &str, other: &str| one.split_whitespace().eq(other.split_whitespace());
     let now = proc::read_sysctl(key).map_err(|error| leftover(error.to_string()))?;
     let mut restored = Restored {
         key: key.to_owned(),

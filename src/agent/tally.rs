@@ -45,7 +45,9 @@ impl Tally {
 
     pub fn add_named(&mut self, operation: Operation, name: &str, count: u64) {
         if count > 0 {
-            *self.0.entry((operation, name.to_owned())).or_default() += count;
+            let sum = self.0.entry((operation, name.to_owned())).or_default();
+            // An agent is not believed to be able to count.
+            *sum = sum.saturating_add(count);
         }
     }
 

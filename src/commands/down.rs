@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 
 use crate::cli::DownArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::journal::{self, Journal};
+use crate::kernel::process;
 use crate::say::say;
 use crate::teardown;
 
@@ -47,10 +48,8 @@ const RUNNER_END: Duration = Duration::from_secs(120);
 /// A lab that runs is asked to end in order; what its runner leaves is then undone here.
 fn stop_runner(lab: &str) {
     let Some(header) = journal::look(lab).0.filter(journal::Header::is_running) else { return };
-    let Some(pid) = i32::try_from(header.runner).ok().and_then(Pid::from_raw) else { return };
     say(format!("{lab}: asking its runner, process {}, to stop", header.runner));
-    // It may end by itself this very moment.
-    let _ = rustix::process::kill_process(pid, Signal::TERM);
+    process::signal(header.runner, header.runner_start_time, Signal::TERM);
     let began = Instant::now();
     while header.is_running() && began.elapsed() < RUNNER_END {
         std::thread::sleep(Duration::from_millis(20));

@@ -33,6 +33,9 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
     let (_, plan) = load_and_plan(&args.lab, &host)?;
     let host = allowed(host)?;
     let folder = Folder::create(args.out.as_deref(), &plan.lab)?;
+    let runtime = super::runtime()?;
+    // From here on a signal is heard: it does not end the runner in the middle of what stands.
+    let interrupts = runtime.block_on(async { Interrupts::listen() })?;
     let journal = Journal::begin(header(&plan, &folder))?;
     if let Err(error) = folder.write("plan.json", &plan).and_then(|_| raise_nofile(plan.runner_nofile)) {
         // Nothing stands yet: the next run must not be told otherwise.
@@ -40,16 +43,26 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
         return Err(error);
     }
     let show = Show::on_stderr(args.quiet);
-    let report = super::runtime()?.block_on(live(&plan, journal, &host, &folder, (show, args.keep)))?;
-    let path = folder.write("report.json", &report)?;
+    let run = live(&plan, journal, &host, &folder, interrupts, (show, args.keep));
+    let report = runtime.block_on(run)?;
+    // What the screen and stdout can be told does not wait for a folder that may be full.
+    let written = folder.write("report.json", &report);
     if show != Show::Quiet {
         text::lines(&report).iter().for_each(say);
-        say(format!(" report   {}", shortened(&path)));
+        if let Ok(path) = &written {
+            say(format!(" report   {}", shortened(path)));
+        }
     }
     if args.json {
         print_json(&report)?;
     }
-    Ok(report.exit())
+    match written {
+        Ok(_) => Ok(report.exit()),
+        Err(error) => {
+            say(format!("error: {error}"));
+            Ok(report.exit().max(Exit::Broke))
+        }
+    }
 }
 
 /// As root the lab is made here; an ordinary user gets a namespace where it may be made.
@@ -99,9 +112,9 @@ async fn live(
     journal: Journal,
     host: &Host,
     folder: &Folder,
+    interrupts: Interrupts,
     (show, keep): (Show, bool),
 ) -> Result<Report> {
-    let interrupts = Interrupts::listen()?;
     let screen: Box<dyn Listener> = Box::new(Screen::new(show, plan));
     let events = folder.file("events.jsonl");
     let mut log = Log::new(Some(&events), vec![screen]);

@@ -83,7 +83,7 @@ impl NetnsDriver {
             return Err(Error::host(what, "a namespace of that name is there, and is not this lab's")
                 .remedy("give the lab another name (`--set name=…`), or remove it: `ip netns del`"));
         }
-        let change = |node: &Node, inode| Change::Namespace { name: node.namespace.clone(), inode };
+        let change = |node: &Node, identity| Change::Namespace { name: node.namespace.clone(), identity };
         let ids = self.journal.intend(nodes.iter().map(|node| change(node, None)).collect())?;
         let orders: Vec<_> = nodes
             .iter()
@@ -93,7 +93,7 @@ impl NetnsDriver {
         std::fs::create_dir_all(&staging).attempt(Exit::Host, || format!("making {}", staging.display()))?;
         let (made, result) = netns::stage(&orders, &staging);
         let identities = ids.iter().zip(nodes).zip(&made);
-        let identities = identities.map(|((id, node), made)| (*id, change(node, Some(made.inode))));
+        let identities = identities.map(|((id, node), made)| (*id, change(node, Some(made.identity))));
         self.journal.made(identities.collect())?;
         self.namespaces = made;
         let failed = |name: &str, error| Error::host(format!("making the namespace {name}"), error);
@@ -138,6 +138,11 @@ impl NetnsDriver {
                 (None, Ok(())) => return Err(Error::host(attempt(), "no cgroup to make it in is known")),
             };
             let path = below.join(&node.namespace);
+            if path.exists() {
+                let why = format!("{} is there, and is not this lab's", path.display());
+                return Err(Error::host(attempt(), why)
+                    .remedy("give the lab another name (`--set name=…`), or remove it with `rmdir`"));
+            }
             let id = self.journal.intend(vec![Change::Cgroup { path: path.clone(), inode: None }])?[0];
             let inode = cgroup::create(&path).attempt(Exit::Host, attempt)?;
             self.journal.made(vec![(id, Change::Cgroup { path: path.clone(), inode: Some(inode) })])?;

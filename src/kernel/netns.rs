@@ -1,6 +1,6 @@
 //! Named network namespaces, as `ip netns` shows them.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use netns_rs::{Env, NetNs};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
+use serde::{Deserialize, Serialize};
 
 pub const DIRECTORY: &str = "/run/netns";
 
@@ -33,18 +34,33 @@ impl Env for Names {
     }
 }
 
-/// A namespace we made: its name may come to mean another, its inode does not.
+/// What tells a namespace from all others. The kernel gives its inode's number to another as soon as it has
+/// gone, but not the time at which that inode began; the name keeps the inode for as long as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub inode: u64,
+    pub since_ns: i64,
+}
+
+impl Identity {
+    fn of(meta: &Metadata) -> Identity {
+        let since_ns = meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec());
+        Identity { inode: meta.ino(), since_ns }
+    }
+}
+
+/// A namespace we made: its name may come to mean another, its identity does not.
 #[derive(Debug)]
 pub struct Namespace {
     pub name: String,
-    pub inode: u64,
+    pub identity: Identity,
     file: File,
 }
 
 impl Namespace {
     fn new(name: &str, namespace: &NetNs<Names>) -> io::Result<Namespace> {
         let file = namespace.file().try_clone()?;
-        Ok(Namespace { name: name.to_owned(), inode: file.metadata()?.ino(), file })
+        Ok(Namespace { name: name.to_owned(), identity: Identity::of(&file.metadata()?), file })
     }
 
     pub fn file(&self) -> &File {
@@ -56,11 +72,11 @@ pub fn path(name: &str) -> PathBuf {
     Path::new(DIRECTORY).join(name)
 }
 
-/// The inode behind a name; none when the name is not there or is no namespace.
-pub fn inode(name: &str) -> Option<u64> {
-    let path = path(name);
-    let is_namespace = path.metadata().ok()?.dev() == Path::new("/proc/self/ns/net").metadata().ok()?.dev();
-    is_namespace.then(|| path.metadata().ok().map(|meta| meta.ino()))?
+/// What is behind a name; none when the name is not there or is no namespace.
+pub fn identity(name: &str) -> Option<Identity> {
+    let meta = path(name).metadata().ok()?;
+    let is_namespace = meta.dev() == Path::new("/proc/self/ns/net").metadata().ok()?.dev();
+    is_namespace.then(|| Identity::of(&meta))
 }
 
 /// One namespace to make, with the size of its own table of established connections (0: shared).

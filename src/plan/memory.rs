@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::spec::{Lab, Spec, TrafficKind};
 use crate::units::{grouped, human_bytes};
 
-/// What the kernel takes for one idle end, measured on Linux 6.18 (docs/memory.md): the socket, its
+/// What the kernel takes for one idle end, measured on Linux 6.18 (docs/measuring.md): the socket, its
 /// inode, file and directory entry; the server's end is also watched by epoll.
 pub const SERVER_END: u64 = 4_030;
 pub const CLIENT_END: u64 = 3_840;

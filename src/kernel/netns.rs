@@ -150,7 +150,22 @@ pub fn enter(path: &Path) -> io::Result<()> {
 
 /// Takes the name away; the namespace goes when its last user has gone.
 pub fn remove(name: &str) -> io::Result<()> {
-    NetNs::get_from_env(name, Names::usual()).and_then(NetNs::remove).map_err(io::Error::other)
+    NetNs::get_from_env(name, Names::usual()).and_then(NetNs::remove).map_err(io::Error::other)?;
+    if path(name).exists() { remove_hidden(name) } else { Ok(()) }
+}
+
+/// The first `ip netns add` since boot mounts the directory over itself: what was bound in it before is
+/// hidden, and still holds its namespace. Seen from a mount namespace without those mounts the name is but a
+/// file, and when that is unlinked, the kernel takes away whatever is bound to it anywhere.
+fn remove_hidden(name: &str) -> io::Result<()> {
+    in_own_thread(|| {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        let nothing: Option<&str> = None;
+        mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?;
+        while umount2(DIRECTORY, MntFlags::MNT_DETACH).is_ok() {}
+        while umount2(&path(name), MntFlags::MNT_DETACH).is_ok() {}
+        std::fs::remove_file(path(name))
+    })
 }
 
 /// Runs `work` in a new namespace without a name, which lasts as long as what `work` opened in it.

@@ -27,7 +27,7 @@ hold: 60s
 
 fn plan() -> Plan {
     let lab = crate::spec::parse("lab.yaml", LAB, &[]).expect("lab");
-    let plan = crate::plan::decide(&lab, &Host { machine_cpus: 2, ..Host::example() }).expect("plan");
+    let plan = crate::plan::decide(&lab, &Host { machine_cpus: 1, ..Host::example() }).expect("plan");
     assert_eq!((plan.reactors.count, plan.swarms.len(), plan.swarms_at_once), (4, 10, 2));
     plan
 }

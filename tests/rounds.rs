@@ -226,7 +226,8 @@ fn whatever_asks_it_to_end_the_lab_takes_itself_down() {
         let end = running.end(Duration::from_secs(30));
         let mut trouble = Vec::new();
         // Done, if it was over anyhow; broken off; or ended by the signal before it had begun anything.
-        if !matches!(end, Ok(0 | 4)) && !(end == Err(signal.as_raw()) && phase == 0) {
+        let in_order = matches!(end, Ok(0 | 4)) || (end == Err(signal.as_raw()) && phase == 0);
+        if !in_order {
             trouble.push(format!("it ended with {end:?}: {}", running.told()));
         }
         host.settle(round, phase, name, trouble);

@@ -201,6 +201,11 @@ impl<'a, D: Driver> Run<'a, D> {
         let began = self.begin(Phase::Drain);
         // From here on the lab is on its way down: a second Ctrl-C does not stop that.
         self.interrupts.ignore();
+        if self.ramp.ramping > 0 {
+            // Whoever still connects must stop before the routes go, or finds the network unreachable.
+            self.crew.order_all(crew::swarms, &Order::Rest).await;
+            self.hear_answers(PROMPT).await;
+        }
         if let Err(error) = self.driver.part(self.plan).await {
             self.log.tell(Event::Broke { why: error.to_string() });
         }

@@ -9,6 +9,9 @@ use crate::event::{Event, Moment, Phase};
 use crate::observe::{History, Sample};
 use crate::teardown::Outcome;
 
+/// How an agent that answers no more is told: it may be stopped, or too slow, but it has not ended.
+pub const SILENT: &str = "no answer";
+
 #[derive(Debug, Default)]
 pub struct Account {
     pub seconds: BTreeMap<Phase, f64>,
@@ -87,7 +90,7 @@ impl Account {
             }
             Event::Kernel { moment, sample } => self.samples.push((*moment, sample.clone())),
             Event::AgentEnded { agent, how, planned: false } => self.lose_agent(*agent, how),
-            Event::AgentSilent { agent } => self.lose_agent(*agent, "no answer"),
+            Event::AgentSilent { agent } => self.lose_agent(*agent, SILENT),
             Event::Unsettled { phase, clients, server } => self.unsettled.push((*phase, *clients, *server)),
             Event::Standing => self.standing = true,
             Event::Interrupted { .. } if self.standing => {}
@@ -126,6 +129,11 @@ impl Account {
             }
         }
         totals
+    }
+
+    /// What one agent has counted so far.
+    pub fn counts(&self, agent: AgentId) -> Counts {
+        self.counts.get(&agent).cloned().unwrap_or_default()
     }
 
     pub fn reactors(&self) -> usize {

@@ -164,7 +164,7 @@ pub struct ClientArgs {
     /// How long an attempt may take
     #[arg(long, default_value = "10s")]
     pub timeout: Period,
-    /// How long to hold the connections; without it, until Ctrl-C
+    /// How long to hold the connections; without it, until Ctrl-C or until none is left
     #[arg(long)]
     pub hold: Option<Period>,
 }

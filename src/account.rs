@@ -55,7 +55,7 @@ impl Account {
                     self.ramped = self.totals().clients.established;
                 }
             }
-            Event::Built(built) => self.built = *built,
+            Event::Built(built) => self.built = built.clone(),
             Event::AgentStarted { agent, .. } => {
                 self.counts.insert(*agent, Counts::default());
             }

@@ -25,7 +25,7 @@ pub enum Command {
     Plan(PlanArgs),
     /// Show what this host allows, what a lab needs of it, and the remedy where it falls short
     Check(CheckArgs),
-    /// Take a lab down, whatever its runner left standing
+    /// Take a lab down, whatever its runner left standing, also after a reboot
     Down(DownArgs),
     /// Show the labs that stand
     Status(StatusArgs),

@@ -51,11 +51,14 @@ pub struct Started {
 }
 
 /// What a build made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built {
     pub namespaces: usize,
     pub links: usize,
     pub addresses: u64,
+    /// Why the host settings could not be kept for after a reboot, if any was moved and they could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unkept: Option<String>,
 }
 
 #[allow(async_fn_in_trait)]

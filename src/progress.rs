@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use crate::account::Account;
+use crate::driver::Built;
 use crate::event::{Event, Phase};
 use crate::log::Listener;
 use crate::plan::Plan;
@@ -91,7 +92,7 @@ impl Screen {
         match phase {
             Phase::Check => String::new(),
             Phase::Build => {
-                let built = account.built;
+                let built = &account.built;
                 let (namespaces, links) = (grouped(built.namespaces as u64), grouped(built.links as u64));
                 format!(
                     "{namespaces} namespaces · {links} veth pairs · {} addresses",
@@ -122,6 +123,9 @@ impl Listener for Screen {
         match event {
             Event::Began { phase } => self.phase = Some((*phase, at)),
             Event::Ended { phase, seconds } => return self.finish(*phase, *seconds, account),
+            Event::Built(Built { unkept: Some(why), .. }) => {
+                self.note(&format!("after a reboot `down` will not know the host settings moved: {why}"));
+            }
             Event::Interrupted { signal } => self.note(&format!("{signal}: ending in order")),
             Event::AgentFailed { agent, why } => self.note(&format!("{agent}: {why}")),
             Event::AgentEnded { agent, how, planned: false } => {

@@ -280,6 +280,10 @@ fn findings(account: &Account) -> Vec<String> {
         findings
             .push(format!("at the end of {phase} clients held {clients} connections, the server {server}"));
     }
+    if let Some(why) = &account.built.unkept {
+        findings
+            .push(format!("the host settings that were moved could not be kept for after a reboot: {why}"));
+    }
     for (agent, how) in &account.ended_early {
         findings.push(format!("{agent} was lost during the run: {how}"));
     }

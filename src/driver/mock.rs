@@ -116,7 +116,7 @@ impl Driver for MockDriver {
         if self.build_breaks {
             return Err(Error::host("making the namespace", "the mock breaks here"));
         }
-        Ok(Built { namespaces: plan.nodes.len(), links: plan.links.len(), addresses: 0 })
+        Ok(Built { namespaces: plan.nodes.len(), links: plan.links.len(), ..Built::default() })
     }
 
     fn start(&mut self, _: &Plan, agents: &[AgentId]) -> Result<Vec<Started>> {

@@ -163,6 +163,7 @@ impl Driver for NetnsDriver {
             namespaces: plan.nodes.len(),
             links: plan.links.len(),
             addresses: plan.nodes.iter().map(|node| u64::from(node.addresses.count)).sum(),
+            unkept: self.journal.unkept(),
         })
     }
 

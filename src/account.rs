@@ -6,7 +6,7 @@ use crate::agent::Counts;
 use crate::agent::tally::Operation;
 use crate::driver::{AgentId, Built};
 use crate::event::{Event, Moment, Phase};
-use crate::observe::Sample;
+use crate::observe::{History, Sample};
 use crate::teardown::Outcome;
 
 #[derive(Debug, Default)]
@@ -19,6 +19,9 @@ pub struct Account {
     /// Echo latencies in microseconds, and how many.
     latencies: BTreeMap<u64, u64>,
     pub samples: Vec<(Moment, Sample)>,
+    pub history: History,
+    pub looks: u64,
+    pub looking_us: u64,
     pub open: u64,
     pub per_second: u64,
     pub peak_per_second: u64,
@@ -77,6 +80,11 @@ impl Account {
                     let sum = self.latencies.entry(*micros).or_default();
                     *sum = sum.saturating_add(*count);
                 }
+            }
+            Event::Observed { micros, changes } => {
+                self.history.see(changes);
+                self.looks += 1;
+                self.looking_us += micros;
             }
             Event::Kernel { moment, sample } => self.samples.push((*moment, sample.clone())),
             Event::AgentEnded { agent, how, planned: false } => self.lose_agent(*agent, how),

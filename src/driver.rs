@@ -14,7 +14,7 @@ use tokio::io::AsyncWrite;
 
 use crate::agent::Word;
 use crate::error::Result;
-use crate::observe::Sample;
+use crate::observe::{Depth, Sample};
 use crate::plan::{HostSetting, Plan};
 use crate::teardown::Outcome;
 
@@ -69,8 +69,8 @@ pub trait Driver {
     /// Starts agents; all or an error.
     fn start(&mut self, plan: &Plan, agents: &[AgentId]) -> Result<Vec<Started>>;
 
-    /// Counters of the host and of every node.
-    fn sample(&mut self, plan: &Plan) -> Sample;
+    /// Counters of the host, of every node, and of every agent; less, where less is asked for.
+    fn sample(&mut self, depth: Depth) -> Sample;
 
     /// Takes the ways between the nodes away, so that closing a connection costs no packet.
     async fn part(&mut self, plan: &Plan) -> Result<()>;

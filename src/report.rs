@@ -16,6 +16,7 @@ use crate::account::Account;
 use crate::agent::tally::{Operation, Row, Tally};
 use crate::event::{Moment, Phase};
 use crate::exit::Exit;
+use crate::observe::names;
 use crate::plan::Plan;
 use crate::teardown::{Leftover, Restored};
 pub use expectations::Expectation;
@@ -239,7 +240,7 @@ fn kernel(account: &Account) -> Kernel {
         sockets_peak: peak.map(|sample| sample.tcp_in_use()),
         sockets_after_drain: drained.map(|sample| sample.tcp_in_use()),
         time_wait_after_drain: drained.map(|sample| sample.time_wait()),
-        files_open_peak: peak.and_then(|sample| sample.files_open),
+        files_open_peak: peak.and_then(|sample| sample.level(names::HOST, names::FILES_OPEN)),
         bytes_before: before.map(|sample| sample.kernel_bytes()),
         bytes_peak: peak.map(|sample| sample.kernel_bytes()),
         bytes_per_connection: None,

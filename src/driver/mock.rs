@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::{AgentId, Built, Driver, Heard, Started};
 use crate::agent::{Order, Word};
 use crate::error::{Error, Result};
-use crate::observe::Sample;
+use crate::observe::{Depth, Sample};
 use crate::plan::{HostSetting, Plan};
 use crate::teardown::Outcome;
 
@@ -131,7 +131,7 @@ impl Driver for MockDriver {
         Ok(agents.iter().map(one).collect())
     }
 
-    fn sample(&mut self, _: &Plan) -> Sample {
+    fn sample(&mut self, _: Depth) -> Sample {
         Sample::default()
     }
 

@@ -78,10 +78,7 @@ fn sum(mut bytes: impl Iterator<Item = Option<u64>>) -> Option<u64> {
 }
 
 fn grown(before: &Sample, peak: &Sample, caches: &[&str]) -> Option<u64> {
-    let sum = |sample: &Sample| {
-        let known = sample.caches.as_ref()?;
-        Some(caches.iter().filter_map(|cache| known.get(*cache)).sum::<u64>())
-    };
+    let sum = |sample: &Sample| caches.iter().map(|cache| sample.cache(cache)).sum::<Option<u64>>();
     Some(sum(peak)?.saturating_sub(sum(before)?))
 }
 

@@ -101,6 +101,7 @@ impl Account {
             | Event::Accepting { .. }
             | Event::Full { .. }
             | Event::Ramped { .. }
+            | Event::Ignored { .. }
             | Event::Impatient { .. }
             | Event::AgentFailed { .. }
             | Event::AgentEnded { .. } => {}

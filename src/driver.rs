@@ -61,6 +61,15 @@ pub struct Built {
     pub unkept: Option<String>,
 }
 
+/// What of a lab stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remains {
+    pub namespaces: usize,
+    pub cgroups: usize,
+    /// Host settings that are not put back yet.
+    pub settings: usize,
+}
+
 #[allow(async_fn_in_trait)]
 pub trait Driver {
     /// Makes the nodes and what connects them, and moves host settings.
@@ -77,6 +86,9 @@ pub trait Driver {
 
     /// Takes everything down. Agents have been let go of by now, but may still be there.
     async fn down(&mut self) -> Result<Outcome>;
+
+    /// A way to see what still stands while it is being taken down.
+    fn lookout(&self) -> Box<dyn Fn() -> Remains>;
 
     /// The host settings that were moved.
     fn moved_settings(&self) -> &[HostSetting];

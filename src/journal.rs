@@ -127,7 +127,8 @@ impl Journal {
         // Once more, because the last lab to end takes the folder of all labs away, perhaps in between.
         std::fs::create_dir_all(&directory)
             .or_else(|_| std::fs::create_dir_all(&directory))
-            .attempt(Exit::Host, || format!("making {}", directory.display()))?;
+            .attempt(Exit::Host, || format!("making {}", directory.display()))
+            .map_err(|error| error.remedy("a lab keeps its journal there: make /run a place to write to"))?;
         let what = || format!("opening the journal of the lab `{lab}` in {}", directory.display());
         let open = |name: &str| {
             OpenOptions::new()

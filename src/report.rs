@@ -174,6 +174,8 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
     let clients = &mut totals.clients;
     let unanswered = clients.unanswered();
     clients.failed.add_named(Operation::Connect, "ECANCELED", unanswered);
+    // What a swarm still held when all was over, nobody ever told to be closed.
+    clients.lost.add_named(Operation::Agent, "no answer", std::mem::take(&mut clients.open));
     let outcome = account.outcome.clone().unwrap_or_default();
     let mut report = Report {
         lab: plan.lab.clone(),

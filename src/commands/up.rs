@@ -19,6 +19,7 @@ use crate::report::folder::Folder;
 use crate::report::{self, Report, text};
 use crate::rootless;
 use crate::say::say;
+use crate::teardown::Leftover;
 use crate::up::{Interrupts, Run};
 
 /// The privileges a lab of namespaces needs, and what for.
@@ -141,10 +142,13 @@ async fn live(
     if let Some(trouble) = &log.trouble {
         say(format!("warning: not all events are in the run's folder: {trouble}"));
     }
-    let mut report = report::settle(plan, &log.account);
-    if report.left_behind.is_empty() && log.account.outcome.is_some() {
-        driver.into_journal().end()?;
+    if let Some(outcome) = log.account.outcome.as_mut().filter(|outcome| outcome.left_behind.is_empty())
+        && let Err(error) = driver.into_journal().end()
+    {
+        // Nothing it names stands any more; that it cannot be removed is told like everything else.
+        outcome.left_behind.push(Leftover { what: "the lab's journal".to_owned(), why: error.to_string() });
     }
+    let mut report = report::settle(plan, &log.account);
     // What goes wrong later is one of the run's results, and its report tells it.
     let failure = result.err().filter(|_| log.account.samples.is_empty() && report.left_behind.is_empty());
     if let Some(failure) = &failure {

@@ -26,7 +26,7 @@ pub enum Command {
     Plan(PlanArgs),
     /// Show what this host allows, what a lab needs of it, and the remedy where it falls short
     Check(CheckArgs),
-    /// Take a lab down, whatever its runner left standing
+    /// Take a lab down, whatever its runner left standing, also after a reboot
     Down(DownArgs),
     /// Show the labs that stand
     Status(StatusArgs),
@@ -173,7 +173,7 @@ pub struct ClientArgs {
     /// How long an attempt may take
     #[arg(long, default_value = "10s")]
     pub timeout: Period,
-    /// How long to hold the connections; without it, until Ctrl-C
+    /// How long to hold the connections; without it, until Ctrl-C or until none is left
     #[arg(long)]
     pub hold: Option<Period>,
 }

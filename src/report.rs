@@ -3,6 +3,8 @@
 pub mod expectations;
 pub mod folder;
 pub mod memory;
+#[cfg(test)]
+mod properties;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -20,7 +22,6 @@ use crate::plan::Plan;
 use crate::teardown::{Leftover, Restored};
 pub use expectations::Expectation;
 
-/// What one run came to.
 /// One echo in so many not sent is worth a finding.
 const LAGGING: u64 = 20;
 
@@ -28,6 +29,7 @@ const LAGGING: u64 = 20;
 const MEMORY_SOURCE: &str = "for each side: objects in use in /proc/slabinfo; as a whole: the growth of Slab, \
      KernelStack, PageTables, VmallocUsed and Percpu in /proc/meminfo";
 
+/// What one run came to.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Report {
     /// The lab's name.
@@ -184,8 +186,10 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
     let mut totals = account.totals();
     // A swarm that was let go of while it was connecting never said how that went.
     let clients = &mut totals.clients;
-    let unanswered = clients.tried.saturating_sub(clients.established + clients.failed.total());
+    let unanswered = clients.unanswered();
     clients.failed.add_named(Operation::Connect, "ECANCELED", unanswered);
+    // What a swarm still held when all was over, nobody ever told to be closed.
+    clients.lost.add_named(Operation::Agent, "no answer", std::mem::take(&mut clients.open));
     let outcome = account.outcome.clone().unwrap_or_default();
     let mut report = Report {
         lab: plan.lab.clone(),
@@ -302,16 +306,20 @@ fn findings(account: &Account) -> Vec<String> {
         findings
             .push(format!("at the end of {phase} clients held {clients} connections, the server {server}"));
     }
+    if let Some(why) = &account.built.unkept {
+        findings
+            .push(format!("the host settings that were moved could not be kept for after a reboot: {why}"));
+    }
     for (agent, how) in &account.ended_early {
         findings.push(format!("{agent} was lost during the run: {how}"));
     }
     let echo = totals.clients.echo;
-    if echo.skipped * LAGGING > echo.sent {
+    if echo.skipped.saturating_mul(LAGGING) > echo.sent {
         let skipped = grouped(echo.skipped);
         findings
             .push(format!("{skipped} echoes were due and not sent: the ends did not keep up with the plan"));
     }
-    let unanswered = echo.sent.saturating_sub(echo.answered + echo.wrong);
+    let unanswered = echo.unanswered();
     if unanswered > 0 {
         findings.push(format!("{} echoes were never answered", grouped(unanswered)));
     }

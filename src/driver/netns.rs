@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{AgentId, Built, Driver, Started, node_of, process};
+use super::{AgentId, Built, Driver, Remains, Started, node_of, process};
 use crate::agent::confine::Cell;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
@@ -177,6 +177,7 @@ impl Driver for NetnsDriver {
             namespaces: plan.nodes.len(),
             links: plan.links.len(),
             addresses: plan.nodes.iter().map(|node| u64::from(node.addresses.count)).sum(),
+            unkept: self.journal.unkept(),
         })
     }
 
@@ -229,6 +230,22 @@ impl Driver for NetnsDriver {
         self.eyes = None;
         self.namespaces.clear();
         teardown::undo(&mut self.journal).await
+    }
+
+    fn lookout(&self) -> Box<dyn Fn() -> Remains> {
+        let lab = self.journal.lab.clone();
+        Box::new(move || {
+            let mut remains = Remains::default();
+            for standing in journal::look(&lab).1 {
+                match standing.change {
+                    Change::Namespace { .. } => remains.namespaces += 1,
+                    Change::Cgroup { .. } => remains.cgroups += 1,
+                    Change::Setting { .. } => remains.settings += 1,
+                    Change::Process { .. } | Change::Directory { .. } => {}
+                }
+            }
+            remains
+        })
     }
 
     fn moved_settings(&self) -> &[HostSetting] {

@@ -1,12 +1,10 @@
 //! Writing settings. A thread inside a namespace writes that namespace's own `net.*` settings.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
-pub fn path(key: &str) -> PathBuf {
-    PathBuf::from("/proc/sys").join(key.replace('.', "/"))
-}
+use super::proc;
 
 pub fn write(key: &str, value: &str) -> io::Result<()> {
-    std::fs::write(path(key), value)
+    std::fs::write(Path::new("/proc/sys").join(proc::sysctl_path(key)?), value)
 }

@@ -72,6 +72,9 @@ pub struct UpArgs {
     /// Print the report as JSON on stdout; the progress goes to stderr
     #[arg(long)]
     pub json: bool,
+    /// Write the result as JUnit XML too: the run and each expectation is a test case
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
     /// Leave the lab standing after the hold, until Ctrl-C or `down`
     #[arg(long)]
     pub keep: bool,

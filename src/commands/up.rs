@@ -7,27 +7,40 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::{load_and_plan, print_json};
 use crate::cli::UpArgs;
 use crate::driver::netns::NetnsDriver;
-use crate::error::{Attempt, Error, Result};
+use crate::error::{Attempt, Result};
 use crate::exit::Exit;
-use crate::host::{Capability, Host};
+use crate::host::Host;
 use crate::journal::{Header, Journal};
 use crate::kernel::proc;
 use crate::log::{Listener, Log};
 use crate::plan::Plan;
 use crate::progress::{Screen, Show};
-use crate::report::folder::Folder;
-use crate::report::{self, Report, text};
+use crate::report::folder::{self, Folder};
+use crate::report::{self, Report, junit, text};
 use crate::rootless;
 use crate::say::say;
 use crate::up::{Interrupts, Run};
 
-/// The privileges a lab of namespaces needs, and what for.
-const NEEDED: [(Capability, &str); 2] = [
-    (Capability::SysAdmin, "to make network namespaces and give them names"),
-    (Capability::NetAdmin, "to make veth pairs, addresses and routes"),
-];
-
 pub fn run(args: &UpArgs) -> Result<Exit> {
+    let ended = run_lab(args);
+    let Some(file) = &args.junit else { return ended.map(|(exit, _)| exit) };
+    let xml = match &ended {
+        Ok((_, report)) => junit::of_report(report),
+        Err(error) => junit::of_error(&args.lab.file.display().to_string(), error),
+    };
+    let written = folder::write_for_user(file, &xml);
+    let (exit, _) = ended?;
+    Ok(exit.max(told(written)))
+}
+
+/// A file that could not be written is no reason to withhold what the run came to.
+fn told<T>(written: Result<T>) -> Exit {
+    let Err(error) = written else { return Exit::Done };
+    say(format!("error: {error}"));
+    Exit::Broke
+}
+
+fn run_lab(args: &UpArgs) -> Result<(Exit, Report)> {
     let host = super::host_beside_other_labs();
     // A lab file that is wrong is told before anything else.
     let (_, plan) = load_and_plan(&args.lab, &host)?;
@@ -56,30 +69,12 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
     if args.json {
         print_json(&report)?;
     }
-    match written {
-        Ok(_) => Ok(report.exit()),
-        Err(error) => {
-            say(format!("error: {error}"));
-            Ok(report.exit().max(Exit::Broke))
-        }
-    }
+    Ok((report.exit().max(told(written)), report))
 }
 
-/// As root the lab is made here; an ordinary user gets a namespace where it may be made.
+/// As root the lab is made here; whoever lacks the privileges gets a namespace where it may be made.
 fn allowed(host: Host) -> Result<Host> {
-    let missing: Vec<String> = NEEDED
-        .iter()
-        .filter(|(capability, _)| !host.has(*capability))
-        .map(|(capability, what_for)| format!("{capability} ({what_for})"))
-        .collect();
-    if missing.is_empty() {
-        Ok(host)
-    } else if host.uid == 0 {
-        Err(Error::host("starting the lab", format!("this process lacks {}", missing.join(" and ")))
-            .remedy("in a container, add them: `--cap-add SYS_ADMIN --cap-add NET_ADMIN`"))
-    } else {
-        rootless::enter(&host)
-    }
+    if rootless::is_unneeded(&host) { Ok(host) } else { rootless::enter(&host) }
 }
 
 /// A shell usually allows fewer descriptors than hearing hundreds of agents takes.

@@ -2,6 +2,7 @@
 
 pub mod by_hand;
 pub mod check;
+pub mod completions;
 pub mod docs;
 pub mod down;
 pub mod exec;
@@ -31,8 +32,10 @@ pub fn run(command: Command) -> Result<Exit> {
         Command::Server(args) => by_hand::server(&args),
         Command::Client(args) => by_hand::client(&args),
         Command::Schema => print_json(&spec::schema()),
+        Command::Completions(args) => completions::run(&args),
         Command::Agent(cell) => agent::life::run(&cell),
         Command::Docs(args) => docs::run(&args),
+        Command::Man(args) => docs::man(&args),
     }
 }
 

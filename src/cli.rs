@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::agent::confine::Cell;
 use crate::cause::Cause;
@@ -16,6 +16,20 @@ use crate::units::{Count, Period, Ports};
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// The commands that are for users: what a manual page or a shell should offer.
+    pub fn shown() -> clap::Command {
+        let all = Cli::command();
+        let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+        clap::Command::new("c1m-lab")
+            .version(env!("CARGO_PKG_VERSION"))
+            .about(all.get_about().cloned().unwrap_or_default())
+            .after_help(Exit::table())
+            .disable_help_subcommand(true)
+            .subcommands(shown)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -40,12 +54,17 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Print the JSON Schema of lab files, for editors
     Schema,
+    /// Print what a shell needs to complete commands and flags
+    Completions(CompletionsArgs),
     /// A process inside a node; started by the others
     #[command(hide = true)]
     Agent(Cell),
     /// Write the pages of docs/ that are rendered from the code
     #[command(hide = true)]
     Docs(DocsArgs),
+    /// Write the manual pages, for packages
+    #[command(hide = true)]
+    Man(DocsArgs),
 }
 
 /// The lab file, and what differs from it this time.
@@ -75,6 +94,9 @@ pub struct UpArgs {
     /// Print the report as JSON on stdout; the progress goes to stderr
     #[arg(long)]
     pub json: bool,
+    /// Write the result as JUnit XML too: the run and each expectation is a test case
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
     /// Leave the lab standing after the hold, until Ctrl-C or `down`
     #[arg(long)]
     pub keep: bool,
@@ -136,6 +158,12 @@ pub struct ExecArgs {
 pub struct DocsArgs {
     /// Where they go
     pub dir: PathBuf,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -2,6 +2,7 @@
 
 pub mod by_hand;
 pub mod check;
+pub mod completions;
 pub mod docs;
 pub mod down;
 pub mod exec;
@@ -36,8 +37,10 @@ pub fn run(command: Command) -> Result<Exit> {
             None => explain::list(),
         }),
         Command::Schema => print_json(&spec::schema()),
+        Command::Completions(args) => completions::run(&args),
         Command::Agent(cell) => agent::life::run(&cell),
         Command::Docs(args) => docs::run(&args),
+        Command::Man(args) => docs::man(&args),
     }
 }
 

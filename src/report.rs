@@ -2,6 +2,7 @@
 
 pub mod expectations;
 pub mod folder;
+pub mod junit;
 pub mod memory;
 #[cfg(test)]
 mod properties;

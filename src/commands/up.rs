@@ -9,26 +9,49 @@ use crate::cli::{LabArgs, UpArgs};
 use crate::driver::netns::NetnsDriver;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
-use crate::host::{Capability, Host};
+use crate::host::Host;
 use crate::journal::{self, Header, Journal};
 use crate::kernel::proc;
 use crate::log::{Listener, Log};
 use crate::plan::Plan;
 use crate::progress::{Screen, Show};
-use crate::report::folder::Folder;
-use crate::report::{self, Report, text};
+use crate::report::folder::{self, Folder};
+use crate::report::{self, Report, junit, text};
 use crate::rootless;
 use crate::say::say;
 use crate::teardown::Leftover;
 use crate::up::{Interrupts, Run};
 
-/// The privileges a lab of namespaces needs, and what for.
-const NEEDED: [(Capability, &str); 2] = [
-    (Capability::SysAdmin, "to make network namespaces and give them names"),
-    (Capability::NetAdmin, "to make veth pairs, addresses and routes"),
-];
-
 pub fn run(args: &UpArgs) -> Result<Exit> {
+    let ended = run_lab(args);
+    let told_to_junit = args.junit.as_ref().map_or(Exit::Done, |file| {
+        let xml = match &ended {
+            Ok(Ended { report, failure: None, .. }) => junit::of_report(report),
+            Ok(Ended { failure: Some(error), .. }) | Err(error) => {
+                junit::of_error(&args.lab.file.display().to_string(), error)
+            }
+        };
+        told(folder::write_for_user(file, &xml))
+    });
+    let ended = ended?;
+    ended.failure.map_or(Ok(ended.exit.max(told_to_junit)), Err)
+}
+
+/// A run that has come to a report, even if it broke before anything was built.
+struct Ended {
+    exit: Exit,
+    report: Report,
+    failure: Option<Error>,
+}
+
+/// A file that could not be written is no reason to withhold what the run came to.
+fn told<T>(written: Result<T>) -> Exit {
+    let Err(error) = written else { return Exit::Done };
+    say(format!("error: {error}"));
+    Exit::Broke
+}
+
+fn run_lab(args: &UpArgs) -> Result<Ended> {
     let (host, plan) = prepare(&args.lab)?;
     let folder = Folder::create(args.out.as_deref(), &plan.lab)?;
     let runtime = super::runtime()?;
@@ -57,14 +80,7 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
     if args.json {
         print_json(&report)?;
     }
-    let exit = match written {
-        Ok(_) => report.exit(),
-        Err(error) => {
-            say(format!("error: {error}"));
-            report.exit().max(Exit::Broke)
-        }
-    };
-    failure.map_or(Ok(exit), Err)
+    Ok(Ended { exit: report.exit().max(told(written)), report, failure })
 }
 
 /// The plan, on this host as it is when nothing of an earlier boot is left to do.
@@ -82,21 +98,9 @@ fn prepare(args: &LabArgs) -> Result<(Host, Plan)> {
     load_and_plan(args, &host).map(|(_, plan)| (host, plan))
 }
 
-/// As root the lab is made here; an ordinary user gets a namespace where it may be made.
+/// As root the lab is made here; whoever lacks the privileges gets a namespace where it may be made.
 fn allowed(host: Host) -> Result<Host> {
-    let missing: Vec<String> = NEEDED
-        .iter()
-        .filter(|(capability, _)| !host.has(*capability))
-        .map(|(capability, what_for)| format!("{capability} ({what_for})"))
-        .collect();
-    if missing.is_empty() {
-        Ok(host)
-    } else if host.uid == 0 {
-        Err(Error::host("starting the lab", format!("this process lacks {}", missing.join(" and ")))
-            .remedy("in a container, add them: `--cap-add SYS_ADMIN --cap-add NET_ADMIN`"))
-    } else {
-        rootless::enter(&host)
-    }
+    if rootless::is_unneeded(&host) { Ok(host) } else { rootless::enter(&host) }
 }
 
 /// A shell usually allows fewer descriptors than hearing hundreds of agents takes.

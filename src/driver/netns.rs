@@ -116,7 +116,7 @@ impl NetnsDriver {
         send(&mut outside, "the host's namespace", &pairs(plan, &self.namespaces)).await?;
         let opened = netns::inside_each(self.namespaces.iter().map(Namespace::file), |node| {
             for (key, value) in &plan.nodes[node].settings {
-                sysctl::write(key, value)
+                sysctl::write_inside(key, value)
                     .map_err(|error| std::io::Error::other(format!("setting {key} to {value}: {error}")))?;
             }
             Opened::here(&runtime)

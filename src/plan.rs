@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::host::{Capability, Host};
-use crate::spec::{DriverKind, ExpectSpec, Lab, TrafficKind};
+use crate::spec::{DriverKind, ExpectSpec, Lab, TrafficKind, Until};
 use crate::units::{Ports, Rate, Subnet};
 pub use limits::Limit;
 pub use memory::Memory;
@@ -109,6 +109,7 @@ pub struct Ramp {
     pub rate: Rate,
     pub window: u32,
     pub timeout: Duration,
+    pub until: Until,
 }
 
 /// What each connection says while it is held.
@@ -154,7 +155,7 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         swarms_at_once: processes::swarms_at_once(host, &swarms),
         reactors,
         swarms,
-        ramp: Ramp { rate: spec.ramp.rate, window: spec.ramp.window, timeout: spec.ramp.timeout.0 },
+        ramp: ramp(spec),
         hold: spec.hold.0,
         echo: echo(lab),
         host_settings,
@@ -224,6 +225,11 @@ fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
         )));
     }
     Ok(sum)
+}
+
+fn ramp(spec: &crate::spec::Spec) -> Ramp {
+    let ramp = &spec.ramp;
+    Ramp { rate: ramp.rate, window: ramp.window, timeout: ramp.timeout.0, until: ramp.until }
 }
 
 fn echo(lab: &Lab) -> Option<Echo> {

@@ -152,6 +152,19 @@ pub struct RampSpec {
     pub window: u32,
     /// How long an attempt to connect may take before it counts as failed, for example 10s.
     pub timeout: Period,
+    /// When to stop opening connections.
+    pub until: Until,
+}
+
+/// When to stop opening connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Until {
+    /// When all have been tried.
+    #[default]
+    Done,
+    /// When the first one fails or is lost: `connections` is only a bound, and leaving out the rest is no failure.
+    Breaks,
 }
 
 /// What the connections carry while they are held.
@@ -266,7 +279,12 @@ impl Default for ClientsSpec {
 
 impl Default for RampSpec {
     fn default() -> Self {
-        RampSpec { rate: Rate::Max, window: 256, timeout: Period(Duration::from_secs(10)) }
+        RampSpec {
+            rate: Rate::Max,
+            window: 256,
+            timeout: Period(Duration::from_secs(10)),
+            until: Until::Done,
+        }
     }
 }
 

@@ -148,12 +148,15 @@ impl Lived {
 }
 
 fn live_with(driver: MockDriver, interrupts: Interrupts, keep: bool) -> Lived {
+    live_plan(plan(), driver, interrupts, keep)
+}
+
+fn live_plan(plan: Plan, driver: MockDriver, interrupts: Interrupts, keep: bool) -> Lived {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
         .build()
         .expect("runtime");
-    let plan = plan();
     let phases = std::rc::Rc::default();
     let presses = Presses::default();
     let listeners: Vec<Box<dyn Listener>> =

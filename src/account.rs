@@ -100,6 +100,8 @@ impl Account {
             | Event::Accepting { .. }
             | Event::Full { .. }
             | Event::Ramped { .. }
+            | Event::RoundOver { .. }
+            | Event::Fault { .. }
             | Event::Impatient { .. }
             | Event::AgentFailed { .. }
             | Event::AgentEnded { .. } => {}

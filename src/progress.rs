@@ -41,7 +41,7 @@ pub struct Screen {
 
 impl Screen {
     pub fn new(show: Show, plan: &Plan) -> Screen {
-        let screen = Screen { show, asked: plan.connections, phase: None, drawn: false };
+        let screen = Screen { show, asked: plan.asked(), phase: None, drawn: false };
         screen.line(&title(plan));
         screen.line("");
         screen.line(&phase_line(Phase::Check, &check_text(plan), None));
@@ -132,6 +132,10 @@ impl Listener for Screen {
                 "going down already: {} connections and {agents} agents are left",
                 grouped(*connections)
             )),
+            Event::Fault { what, failed: None, .. } => self.note(&format!("on purpose: {what}")),
+            Event::Fault { what, failed: Some(why), .. } => {
+                self.note(&format!("not done: {what}: {why}"));
+            }
             Event::Standing => self.note("the lab stands; Ctrl-C or `c1m-lab down` ends it"),
             // Drawing for each of an agent's counts would cost more than it shows.
             Event::Progress { .. } => {}

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Node, Role};
 use crate::error::{Error, Result};
 use crate::host::{Capability, Host};
-use crate::spec::{Lab, Reactors as AskedReactors, Spec};
+use crate::spec::{Lab, Processes, Spec};
 use crate::units::{PortRange, grouped};
 
 /// Descriptors a process opens for itself: standard streams, epoll, the chain's sockets, a file it reads.
@@ -106,9 +106,14 @@ fn most_for(lab: &Lab, host: &Host, role: Role) -> Result<u64> {
     }
 }
 
+/// Descriptors that a reactor has before it accepts anything.
+pub fn reactor_own(spec: &Spec) -> u64 {
+    REACTOR_OWN + spec.server.ports.len() as u64
+}
+
 pub fn reactors(lab: &Lab, host: &Host) -> Result<Reactors> {
     let spec = &lab.spec;
-    let own = REACTOR_OWN + spec.server.ports.len() as u64;
+    let own = reactor_own(spec);
     let most = most_for(lab, host, Role::Server)?;
     let room = most.saturating_sub(own);
     if room == 0 {
@@ -123,21 +128,26 @@ pub fn reactors(lab: &Lab, host: &Host) -> Result<Reactors> {
         .remedy("open fewer server ports, or raise the limit (`ulimit -n`)"));
     }
     let count = match spec.server.reactors {
-        AskedReactors::Auto => spec.connections.div_ceil(room),
-        AskedReactors::Count(count) => u64::from(count),
+        Processes::Auto => spec.connections.div_ceil(room),
+        Processes::Count(count) => u64::from(count),
     };
     let capacity = spec.connections.div_ceil(count.max(1));
-    if capacity > room {
+    if capacity > room && !spec.anyway {
         return Err(too_few_reactors(lab, host, count, own, most));
     }
     if count > MOST_AGENTS {
         return Err(too_many_agents(lab, count, spec.connections.div_ceil(room)));
     }
-    let capacity = if count > 1 { room.min(spec.connections) } else { spec.connections };
+    let capacity = match capacity > room {
+        // They go on until the kernel says that there are no descriptors left.
+        true => spec.connections,
+        false if count > 1 => room.min(spec.connections),
+        false => spec.connections,
+    };
     Ok(Reactors {
         count: u32::try_from(count).unwrap_or(u32::MAX),
         capacity,
-        nofile: capacity + own,
+        nofile: capacity.saturating_add(own).min(most),
         backlog: spec.server.backlog.unwrap_or_else(|| backlog(spec)),
     })
 }
@@ -174,7 +184,8 @@ fn too_few_reactors(lab: &Lab, host: &Host, count: u64, own: u64, most: u64) -> 
 /// Every client opens an even share, split into as few processes as descriptors allow.
 pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>> {
     let spec = &lab.spec;
-    let room = most_for(lab, host, Role::Client)?.saturating_sub(SWARM_OWN);
+    let most = most_for(lab, host, Role::Client)?;
+    let room = most.saturating_sub(SWARM_OWN);
     if room == 0 {
         return Err(Error::host("planning the clients", "a process may open no descriptors beyond its own")
             .remedy("raise the limit (`ulimit -n`)"));
@@ -187,7 +198,10 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
             .remedy("take fewer clients with more addresses each"));
     }
     let wanted = SWARMS_WANTED.min(u64::from(host.machine_cpus)).div_ceil(clients);
-    let processes_for = |share: u64| share.div_ceil(room).max(wanted).min(share);
+    let processes_for = |share: u64| match spec.clients.processes {
+        Processes::Auto => share.div_ceil(room).max(wanted).min(share),
+        Processes::Count(count) => u64::from(count).min(share),
+    };
     let all = shares(spec.connections, clients).map(processes_for).fold(0, u64::saturating_add);
     if all.saturating_add(reactors.count.into()) > MOST_AGENTS {
         return Err(too_many_agents(lab, reactors.count.into(), all));
@@ -201,7 +215,7 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
                 node: client + 1,
                 first,
                 count,
-                nofile: count + SWARM_OWN,
+                nofile: (count + SWARM_OWN).min(most),
                 source_ports: spec.clients.ports,
             });
             first += count;
@@ -210,6 +224,15 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
     // The clients take turns: two processes of one client would contend for the same routes and counters.
     swarms.sort_by_key(|swarm| (swarm.first / swarm.count.max(1), swarm.node));
     Ok(swarms)
+}
+
+/// Connections that the clients' descriptors allow; none: as many processes are started as are needed.
+pub fn client_room(lab: &Lab, host: &Host) -> Option<(u64, String)> {
+    let Processes::Count(count) = lab.spec.clients.processes else { return None };
+    let most = most_for(lab, host, Role::Client).ok()?;
+    let clients = u64::from(lab.spec.clients.count);
+    let room = most.saturating_sub(SWARM_OWN).saturating_mul(clients * u64::from(count));
+    Some((room, format!("{clients} × {count} processes with {} descriptors", grouped(most))))
 }
 
 /// `total` in `parts` whole numbers that differ by one at most.

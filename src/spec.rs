@@ -122,9 +122,9 @@ pub struct ClientsSpec {
     pub ports: PortRange,
     /// How many processes each client is: `auto` takes as many as the descriptors need.
     pub processes: Processes,
-    /// The server ports that the clients connect to, for example 9900-9909; without it, those that the server
-    /// listens on.
+    /// The server ports to connect to, for example 9900-9909; without it, those that the server listens on.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Ports")]
     pub server_ports: Option<Ports>,
 }
 

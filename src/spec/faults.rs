@@ -22,11 +22,10 @@ pub struct FaultSpec {
     /// What happens.
     #[serde(rename = "do")]
     pub blow: Blow,
-    /// To which processes: `reactor-1`, `swarm-2`, `server` for all reactors, `clients` for all swarms, or the
-    /// name of a client for its swarms.
+    /// Whom: for example reactor-1, swarm-2, `server` (every reactor), `clients` (every swarm), client-1 (its swarms).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// To which client's link, such as `client-1`.
+    /// Whose link, for example client-1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
 }

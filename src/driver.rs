@@ -52,11 +52,23 @@ pub struct Started {
 }
 
 /// What a build made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built {
     pub namespaces: usize,
     pub links: usize,
     pub addresses: u64,
+    /// Why the host settings could not be kept for after a reboot, if any was moved and they could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unkept: Option<String>,
+}
+
+/// What of a lab stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remains {
+    pub namespaces: usize,
+    pub cgroups: usize,
+    /// Host settings that are not put back yet.
+    pub settings: usize,
 }
 
 /// A part of the lab that a fault strikes.
@@ -86,6 +98,9 @@ pub trait Driver {
 
     /// Takes everything down. Agents have been let go of by now, but may still be there.
     async fn down(&mut self) -> Result<Outcome>;
+
+    /// A way to see what still stands while it is being taken down.
+    fn lookout(&self) -> Box<dyn Fn() -> Remains>;
 
     /// The host settings that were moved.
     fn moved_settings(&self) -> &[HostSetting];

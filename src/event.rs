@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Counts;
-use crate::driver::{AgentId, Built};
+use crate::driver::{AgentId, Built, Remains};
 use crate::observe::Sample;
 use crate::teardown::Outcome;
 
@@ -125,10 +125,15 @@ pub enum Event {
     AgentSilent {
         agent: AgentId,
     },
-    /// A signal while the lab is on its way down already: what is still to do.
+    /// A signal while the lab is on its way down already.
+    Ignored {
+        signal: String,
+    },
+    /// Another one soon after: what still stands.
     Impatient {
-        connections: u64,
         agents: usize,
+        connections: u64,
+        remains: Remains,
     },
     /// Client and server did not come to agree in time.
     Unsettled {

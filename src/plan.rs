@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::host::Host;
+use crate::host::{Capability, Host};
 use crate::spec::{DriverKind, ExpectSpec, Lab, TrafficKind};
 use crate::units::{Ports, Rate, Subnet};
 pub use faults::{Fault, Whom};
@@ -140,6 +140,7 @@ pub fn decide(lab: &Lab, host: &Host) -> Result<Plan> {
 fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
     let spec = &lab.spec;
     let tuples = tuple_sum(lab)?;
+    memory::check_limits(lab, host)?;
     let subnet = network::subnet(lab, host)?;
     let reactors = processes::reactors(lab, host)?;
     let swarms = processes::swarms(lab, host, &reactors)?;
@@ -178,9 +179,15 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         first_limit: limits.first().cloned().unwrap_or_else(Limit::none),
         limits,
         runner_nofile,
-        agent_user: (host.uid == 0).then_some(NOBODY),
+        agent_user: may_become_nobody(host).then_some(NOBODY),
         expect: spec.expect.clone(),
     })
+}
+
+/// Only a root that makes the lab itself: in a user namespace there is no nobody to become.
+fn may_become_nobody(host: &Host) -> bool {
+    let needed = [Capability::SysAdmin, Capability::Setuid, Capability::Setgid];
+    host.uid == 0 && needed.into_iter().all(|capability| host.has(capability))
 }
 
 /// What this host cannot do, shown at the place in the lab file that asks for it.

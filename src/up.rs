@@ -278,15 +278,14 @@ impl<'a, D: Driver> Run<'a, D> {
     }
 
     async fn take_down(&mut self) -> Result<Outcome> {
-        let (driver, interrupts, log) = (&mut self.driver, &mut self.interrupts, &mut self.log);
-        let down = driver.down();
+        let lookout = self.driver.lookout();
+        let down = self.driver.down();
         tokio::pin!(down);
         loop {
             tokio::select! {
                 outcome = &mut down => return outcome,
-                _ = interrupts.next() => {
-                    let agents = self.crew.living(crew::everyone).len();
-                    log.tell(Event::Impatient { connections: log.account.totals().clients.open, agents });
+                signal = self.interrupts.next() => {
+                    pump::ignore(signal, &mut self.interrupts, &self.crew, self.log, &lookout);
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
-use super::{AgentId, Built, Driver, Part, Started, node_of, process};
+use super::{AgentId, Built, Driver, Part, Remains, Started, node_of, process};
 use crate::agent::confine::Cell;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
@@ -122,7 +122,7 @@ impl NetnsDriver {
         send(&mut outside, "the host's namespace", &pairs(plan, &self.namespaces)).await?;
         let opened = netns::inside_each(self.namespaces.iter().map(Namespace::file), |node| {
             for (key, value) in &plan.nodes[node].settings {
-                sysctl::write(key, value)
+                sysctl::write_inside(key, value)
                     .map_err(|error| std::io::Error::other(format!("setting {key} to {value}: {error}")))?;
             }
             Opened::here(&runtime)
@@ -183,6 +183,7 @@ impl Driver for NetnsDriver {
             namespaces: plan.nodes.len(),
             links: plan.links.len(),
             addresses: plan.nodes.iter().map(|node| u64::from(node.addresses.count)).sum(),
+            unkept: self.journal.unkept(),
         })
     }
 
@@ -262,6 +263,22 @@ impl Driver for NetnsDriver {
         self.eyes = None;
         self.namespaces.clear();
         teardown::undo(&mut self.journal).await
+    }
+
+    fn lookout(&self) -> Box<dyn Fn() -> Remains> {
+        let lab = self.journal.lab.clone();
+        Box::new(move || {
+            let mut remains = Remains::default();
+            for standing in journal::look(&lab).1 {
+                match standing.change {
+                    Change::Namespace { .. } => remains.namespaces += 1,
+                    Change::Cgroup { .. } => remains.cgroups += 1,
+                    Change::Setting { .. } => remains.settings += 1,
+                    Change::Process { .. } | Change::Directory { .. } => {}
+                }
+            }
+            remains
+        })
     }
 
     fn moved_settings(&self) -> &[HostSetting] {

@@ -35,6 +35,7 @@ pub fn all(lab: &Lab, host: &Host, tuples: &TupleSum, memory: &Memory) -> Vec<Li
     let found = [
         Some(five_tuples(tuples)),
         Some(machine_memory(lab, memory)),
+        Some(agents(lab, host)),
         server_descriptors(lab, host),
         client_descriptors(lab, host),
         file_table(lab, host),
@@ -88,6 +89,18 @@ fn machine_memory(lab: &Lab, memory: &Memory) -> Limit {
             human_bytes(memory.available)
         ),
         remedy: "more memory, or clients on another machine".to_owned(),
+        key: "connections",
+    }
+}
+
+fn agents(lab: &Lab, host: &Host) -> Limit {
+    let (agents, connections) = processes::carried_by_agents(lab, host);
+    Limit {
+        name: "agents",
+        connections,
+        why: format!("at most {} processes, each with the descriptors it may open here", grouped(agents)),
+        remedy: "raise the descriptors of a process (`ulimit -n`), or leave `limits: {nofile}` out"
+            .to_owned(),
         key: "connections",
     }
 }

@@ -170,20 +170,22 @@ fn listening_ports(lab: &Lab) -> Option<Limit> {
 
 /// The limit of one end's memory: what its cgroup is charged for each connection, at least.
 fn role_memory(lab: &Lab, role: Role) -> Option<Limit> {
-    let (name, key, limits, nodes) = match role {
-        Role::Server => ("server memory", "limits.server.memory", &lab.spec.limits.server, 1),
-        Role::Client => {
-            ("client memory", "limits.client.memory", &lab.spec.limits.client, lab.spec.clients.count.into())
-        }
+    let (name, key, charged) = match role {
+        Role::Server => ("server memory", "limits.server.memory", memory::SERVER_CHARGED),
+        Role::Client => ("client memory", "limits.client.memory", memory::CLIENT_CHARGED),
+    };
+    let (limits, nodes) = match role {
+        Role::Server => (&lab.spec.limits.server, 1),
+        Role::Client => (&lab.spec.limits.client, u64::from(lab.spec.clients.count)),
     };
     let limit = limits.memory?.0;
     Some(Limit {
         name,
-        connections: (limit / memory::CHARGED_END).saturating_mul(nodes),
+        connections: (limit / charged).saturating_mul(nodes),
         why: format!(
             "{} each, of which a connection takes {} B at least",
             human_bytes(limit),
-            grouped(memory::CHARGED_END)
+            grouped(charged)
         ),
         remedy: format!("a larger `{key}`"),
         key,

@@ -94,6 +94,7 @@ fn untried(plan: &Plan, account: &Account) -> u64 {
     let rest = |(agent, _): &(AgentId, String)| match agent {
         AgentId::Swarm(index) => {
             let planned = plan.swarms.get(*index as usize).map_or(0, |swarm| swarm.count);
+            let planned = planned.saturating_mul(plan.ramp.rounds.into());
             planned.saturating_sub(account.counts(*agent).tried)
         }
         AgentId::Reactor(_) => 0,

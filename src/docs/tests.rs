@@ -65,7 +65,8 @@ fn every_field_has_a_meaning() {
 
 #[test]
 fn every_example_is_accepted() {
-    for field in all(&spec::schema()) {
+    // What stands in a list is set with the whole list, which has an example of its own.
+    for field in all(&spec::schema()).into_iter().filter(|field| !field.path.contains("[]")) {
         let set = format!("{}={}", field.path, lab_file::example(&field));
         let given = Override::parse(&set).expect("an override");
         if let Err(error) = spec::parse("lab.yaml", "connections: 10K\n", &[given]) {

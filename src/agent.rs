@@ -104,6 +104,20 @@ pub enum Word {
     },
 }
 
+impl Order {
+    /// What a line from the runner orders.
+    pub fn read(line: &[u8]) -> serde_json::Result<Order> {
+        serde_json::from_slice(line)
+    }
+}
+
+impl Word {
+    /// What a line from an agent says.
+    pub fn read(line: &[u8]) -> serde_json::Result<Word> {
+        serde_json::from_slice(line)
+    }
+}
+
 /// Ends a connection with at most one packet, and without TIME_WAIT.
 fn close_at_once(connection: OwnedFd) {
     // If this fails the connection is closed all the same, the long way.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::agent::confine::Cell;
+use crate::cause::Cause;
 use crate::exit::Exit;
 use crate::units::{Count, Period, Ports};
 
@@ -39,7 +40,7 @@ pub enum Command {
     Plan(PlanArgs),
     /// Show what this host allows, what a lab needs of it, and the remedy where it falls short
     Check(CheckArgs),
-    /// Take a lab down, whatever its runner left standing
+    /// Take a lab down, whatever its runner left standing, also after a reboot
     Down(DownArgs),
     /// Show the labs that stand
     Status(StatusArgs),
@@ -49,6 +50,8 @@ pub enum Command {
     Server(ServerArgs),
     /// The client alone, by hand: open connections and hold them
     Client(ClientArgs),
+    /// Tell of a cause that keeps connections from being there, or list all causes
+    Explain(ExplainArgs),
     /// Print the JSON Schema of lab files, for editors
     Schema,
     /// Print what a shell needs to complete commands and flags
@@ -100,6 +103,12 @@ pub struct UpArgs {
     /// Say nothing but errors
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct ExplainArgs {
+    /// The cause, as a report names it
+    pub cause: Option<Cause>,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -192,7 +201,7 @@ pub struct ClientArgs {
     /// How long an attempt may take
     #[arg(long, default_value = "10s")]
     pub timeout: Period,
-    /// How long to hold the connections; without it, until Ctrl-C
+    /// How long to hold the connections; without it, until Ctrl-C or until none is left
     #[arg(long)]
     pub hold: Option<Period>,
 }

@@ -14,6 +14,7 @@ use std::io::Write;
 
 use crate::agent;
 use crate::cli::{Command, LabArgs};
+use crate::diagnose::explain;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::{self, Host};
@@ -31,6 +32,10 @@ pub fn run(command: Command) -> Result<Exit> {
         Command::Exec(args) => exec::run(&args),
         Command::Server(args) => by_hand::server(&args),
         Command::Client(args) => by_hand::client(&args),
+        Command::Explain(args) => print_text(&match args.cause {
+            Some(cause) => explain::one(cause),
+            None => explain::list(),
+        }),
         Command::Schema => print_json(&spec::schema()),
         Command::Completions(args) => completions::run(&args),
         Command::Agent(cell) => agent::life::run(&cell),

@@ -132,6 +132,7 @@ pub fn decide(lab: &Lab, host: &Host) -> Result<Plan> {
 fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
     let spec = &lab.spec;
     let tuples = tuple_sum(lab)?;
+    memory::check_limits(lab, host)?;
     let subnet = network::subnet(lab, host)?;
     let reactors = processes::reactors(lab, host)?;
     let swarms = processes::swarms(lab, host, &reactors)?;

@@ -1,16 +1,18 @@
 //! A lab without root: the runner moves into a user namespace of its own, where it may make networks.
 //!
 //! There it also has its own `/run`, so that names and journals of such a lab are nobody else's, and go
-//! with it. What belongs to the whole host stays out of reach.
+//! with it; what root's labs keep for after a reboot it does not see. What belongs to the whole host stays out of reach.
 
 use std::fs;
 use std::io;
 
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::error::{Error, Result};
 use crate::host::{Capability, Host};
+use crate::journal::kept;
 use crate::kernel::proc;
 
 /// What root of a user namespace may do to the namespaces that belong to it.
@@ -75,6 +77,13 @@ fn settle(uid: u32, gid: u32) -> io::Result<()> {
     let nothing: Option<&str> = None;
     // Nothing mounted here is to be seen outside.
     mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?;
-    mount(Some("c1m-lab"), "/run", Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some("mode=755"))?;
+    for place in ["/run", kept::DIRECTORY] {
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+        match mount(Some("c1m-lab"), place, Some("tmpfs"), flags, Some("mode=755")) {
+            // No lab of root's keeps anything.
+            Err(Errno::ENOENT) if place == kept::DIRECTORY => {}
+            done => done?,
+        }
+    }
     Ok(())
 }

@@ -14,6 +14,7 @@ use crate::driver::{AgentId, Driver};
 use crate::error::{Error, Result};
 use crate::event::{Event, Moment, Phase};
 use crate::log::Log;
+use crate::observe::{Depth, Sample, Watch};
 use crate::plan::Plan;
 use crate::teardown::Outcome;
 use crate::units::Rate;
@@ -32,6 +33,7 @@ pub struct Run<'a, D: Driver> {
     log: &'a mut Log,
     interrupts: Interrupts,
     ramp: RampState,
+    watch: Watch,
 }
 
 /// Who is next, while the ramp goes on.
@@ -46,7 +48,15 @@ struct RampState {
 
 impl<'a, D: Driver> Run<'a, D> {
     pub fn new(plan: &'a Plan, driver: D, log: &'a mut Log, interrupts: Interrupts) -> Self {
-        Run { plan, driver, crew: Crew::default(), log, interrupts, ramp: RampState::default() }
+        Run {
+            plan,
+            driver,
+            crew: Crew::default(),
+            log,
+            interrupts,
+            ramp: RampState::default(),
+            watch: Watch::default(),
+        }
     }
 
     /// Everything from build to down. Whatever goes wrong, the way down is taken.
@@ -232,15 +242,14 @@ impl<'a, D: Driver> Run<'a, D> {
     }
 
     async fn take_down(&mut self) -> Result<Outcome> {
-        let (driver, interrupts, log) = (&mut self.driver, &mut self.interrupts, &mut self.log);
-        let down = driver.down();
+        let lookout = self.driver.lookout();
+        let down = self.driver.down();
         tokio::pin!(down);
         loop {
             tokio::select! {
                 outcome = &mut down => return outcome,
-                _ = interrupts.next() => {
-                    let agents = self.crew.living(crew::everyone).len();
-                    log.tell(Event::Impatient { connections: log.account.totals().clients.open, agents });
+                signal = self.interrupts.next() => {
+                    pump::ignore(signal, &mut self.interrupts, &self.crew, self.log, &lookout);
                 }
             }
         }
@@ -256,8 +265,18 @@ impl<'a, D: Driver> Run<'a, D> {
     }
 
     fn sample(&mut self, moment: Moment) {
-        let sample = self.driver.sample(self.plan);
+        let sample = self.look(Depth::Full);
         self.log.tell(Event::Kernel { moment, sample });
+    }
+
+    /// Looks at the machine, and tells what has changed.
+    fn look(&mut self, depth: Depth) -> Sample {
+        let began = std::time::Instant::now();
+        let sample = self.driver.sample(depth);
+        let spent = began.elapsed();
+        let changes = self.watch.take(sample.clone(), spent);
+        self.log.tell(Event::Observed { micros: spent.as_micros() as u64, changes });
+        sample
     }
 
     async fn start(&mut self, agents: &[AgentId]) -> Result<()> {

@@ -15,6 +15,7 @@ use crate::cli::{ClientArgs, ServerArgs};
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::plan::tuples::{Addresses, Tuples};
+use crate::say::say;
 use crate::units::{PortRange, Ports, grouped};
 
 /// A reader that goes away does not end the connections.
@@ -168,11 +169,17 @@ fn order(args: &ClientArgs, count: u64) -> Result<SwarmOrder> {
     })
 }
 
+/// Holds what is connected, for as long as anything is.
 fn hold(swarm: &mut Swarm, hold: Option<Duration>) -> std::io::Result<()> {
     let until = hold.map(|hold| Instant::now() + hold);
     let mut passes = Passes::new();
     let mut lost = 0;
     while until.is_none_or(|until| Instant::now() < until) {
+        if swarm.counts().open == 0 {
+            let what = if lost > 0 { "every connection has ended" } else { "nothing is connected" };
+            say(format!("{what}: there is nothing to hold"));
+            break;
+        }
         if passes.is_due() {
             passes.run(|| swarm.sweep());
         }

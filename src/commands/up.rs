@@ -5,12 +5,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{load_and_plan, print_json};
-use crate::cli::UpArgs;
+use crate::cli::{LabArgs, UpArgs};
 use crate::driver::netns::NetnsDriver;
-use crate::error::{Attempt, Result};
+use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::Host;
-use crate::journal::{Header, Journal};
+use crate::journal::{self, Header, Journal};
 use crate::kernel::proc;
 use crate::log::{Listener, Log};
 use crate::plan::Plan;
@@ -19,18 +19,19 @@ use crate::report::folder::{self, Folder};
 use crate::report::{self, Report, junit, text};
 use crate::rootless;
 use crate::say::say;
+use crate::teardown::Leftover;
 use crate::up::{Interrupts, Run};
 
 pub fn run(args: &UpArgs) -> Result<Exit> {
     let ended = run_lab(args);
-    let Some(file) = &args.junit else { return ended.map(|(exit, _)| exit) };
+    let Some(file) = &args.junit else { return ended.and_then(|(_, result)| result) };
     let xml = match &ended {
-        Ok((_, report)) => junit::of_report(report),
+        Ok((report, _)) => junit::of_report(report),
         Err(error) => junit::of_error(&args.lab.file.display().to_string(), error),
     };
     let written = folder::write_for_user(file, &xml);
-    let (exit, _) = ended?;
-    Ok(exit.max(told(written)))
+    let (_, result) = ended?;
+    Ok(result?.max(told(written)))
 }
 
 /// A file that could not be written is no reason to withhold what the run came to.
@@ -40,11 +41,9 @@ fn told<T>(written: Result<T>) -> Exit {
     Exit::Broke
 }
 
-fn run_lab(args: &UpArgs) -> Result<(Exit, Report)> {
-    let host = super::host_beside_other_labs();
-    // A lab file that is wrong is told before anything else.
-    let (_, plan) = load_and_plan(&args.lab, &host)?;
-    let host = allowed(host)?;
+/// What the run came to, and how the command ends.
+fn run_lab(args: &UpArgs) -> Result<(Report, Result<Exit>)> {
+    let (host, plan) = prepare(&args.lab)?;
     let folder = Folder::create(args.out.as_deref(), &plan.lab)?;
     let runtime = super::runtime()?;
     // From here on a signal is heard: it does not end the runner in the middle of what stands.
@@ -57,11 +56,14 @@ fn run_lab(args: &UpArgs) -> Result<(Exit, Report)> {
     }
     let show = Show::on_stderr(args.quiet);
     let run = live(&plan, journal, &host, &folder, interrupts, (show, args.keep));
-    let report = runtime.block_on(run)?;
+    let (report, failure) = runtime.block_on(run)?;
     // What the screen and stdout can be told does not wait for a folder that may be full.
     let written = folder.write("report.json", &report);
     if show != Show::Quiet {
-        text::lines(&report).iter().for_each(say);
+        // Of a lab that was never built only the error is worth a line.
+        if failure.is_none() {
+            text::lines(&report).iter().for_each(say);
+        }
         if let Ok(path) = &written {
             say(format!(" report   {}", shortened(path)));
         }
@@ -69,7 +71,23 @@ fn run_lab(args: &UpArgs) -> Result<(Exit, Report)> {
     if args.json {
         print_json(&report)?;
     }
-    Ok((report.exit().max(told(written)), report))
+    let exit = report.exit().max(told(written));
+    Ok((report, failure.map_or(Ok(exit), Err)))
+}
+
+/// The plan, on this host as it is when nothing of an earlier boot is left to do.
+fn prepare(args: &LabArgs) -> Result<(Host, Plan)> {
+    let host = super::host_beside_other_labs();
+    // A lab file that is wrong is told before anything else.
+    let (_, plan) = load_and_plan(args, &host)?;
+    let host = allowed(host)?;
+    let header = journal::look(&plan.lab).0;
+    if !header.is_some_and(|header| header.is_of_an_earlier_boot()) {
+        return Ok((host, plan));
+    }
+    super::down::take_down(&plan.lab)?;
+    let host = super::host_beside_other_labs();
+    load_and_plan(args, &host).map(|(_, plan)| (host, plan))
 }
 
 /// As root the lab is made here; whoever lacks the privileges gets a namespace where it may be made.
@@ -109,7 +127,7 @@ async fn live(
     folder: &Folder,
     interrupts: Interrupts,
     (show, keep): (Show, bool),
-) -> Result<Report> {
+) -> Result<(Report, Option<Error>)> {
     let screen: Box<dyn Listener> = Box::new(Screen::new(show, plan));
     let events = folder.file("events.jsonl");
     let mut log = Log::new(Some(&events), vec![screen]);
@@ -120,15 +138,19 @@ async fn live(
     if let Some(trouble) = &log.trouble {
         say(format!("warning: not all events are in the run's folder: {trouble}"));
     }
-    let report = report::settle(plan, &log.account);
-    if report.left_behind.is_empty() && log.account.outcome.is_some() {
-        driver.into_journal().end()?;
+    if let Some(outcome) = log.account.outcome.as_mut().filter(|outcome| outcome.left_behind.is_empty())
+        && let Err(error) = driver.into_journal().end()
+    {
+        // Nothing it names stands any more; that it cannot be removed is told like everything else.
+        outcome.left_behind.push(Leftover { what: "the lab's journal".to_owned(), why: error.to_string() });
     }
-    match result {
-        // The report tells it; an error before anything was built is told alone.
-        Err(error) if log.account.samples.is_empty() && report.left_behind.is_empty() => Err(error),
-        _ => Ok(report),
+    let mut report = report::settle(plan, &log.account);
+    // What goes wrong later is one of the run's results, and its report tells it.
+    let failure = result.err().filter(|_| log.account.samples.is_empty() && report.left_behind.is_empty());
+    if let Some(failure) = &failure {
+        report.exit = failure.exit.code();
     }
+    Ok((report, failure))
 }
 
 /// Relative to where the user is, when it lies below.

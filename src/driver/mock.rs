@@ -6,16 +6,17 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream;
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::{AgentId, Built, Driver, Heard, Started};
+use super::{AgentId, Built, Driver, Heard, Remains, Started};
 use crate::agent::{Order, Word};
 use crate::error::{Error, Result};
-use crate::observe::Sample;
+use crate::observe::{Depth, Sample};
 use crate::plan::{HostSetting, Plan};
 use crate::teardown::Outcome;
 
@@ -50,12 +51,13 @@ struct World {
 pub struct MockDriver {
     world: Rc<RefCell<World>>,
     pub build_breaks: bool,
+    pub down_takes: Duration,
 }
 
 impl MockDriver {
     pub fn new(script: Script) -> Self {
         let world = World { voices: Voices::default(), script, done: Vec::new() };
-        MockDriver { world: Rc::new(RefCell::new(world)), build_breaks: false }
+        MockDriver { world: Rc::new(RefCell::new(world)), build_breaks: false, down_takes: Duration::ZERO }
     }
 
     pub fn done(&self) -> Vec<String> {
@@ -116,7 +118,7 @@ impl Driver for MockDriver {
         if self.build_breaks {
             return Err(Error::host("making the namespace", "the mock breaks here"));
         }
-        Ok(Built { namespaces: plan.nodes.len(), links: plan.links.len(), addresses: 0 })
+        Ok(Built { namespaces: plan.nodes.len(), links: plan.links.len(), ..Built::default() })
     }
 
     fn start(&mut self, _: &Plan, agents: &[AgentId]) -> Result<Vec<Started>> {
@@ -131,7 +133,7 @@ impl Driver for MockDriver {
         Ok(agents.iter().map(one).collect())
     }
 
-    fn sample(&mut self, _: &Plan) -> Sample {
+    fn sample(&mut self, _: Depth) -> Sample {
         Sample::default()
     }
 
@@ -142,7 +144,12 @@ impl Driver for MockDriver {
 
     async fn down(&mut self) -> Result<Outcome> {
         self.note("down");
+        tokio::time::sleep(self.down_takes).await;
         Ok(Outcome::default())
+    }
+
+    fn lookout(&self) -> Box<dyn Fn() -> Remains> {
+        Box::new(|| Remains { namespaces: 2, cgroups: 1, settings: 0 })
     }
 
     fn moved_settings(&self) -> &[HostSetting] {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{AgentId, Built, Driver, Started, node_of, process};
+use super::{AgentId, Built, Driver, Remains, Started, node_of, process};
 use crate::agent::confine::Cell;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
@@ -12,7 +12,7 @@ use crate::journal::{self, Change, Journal, Moved};
 use crate::kernel::netlink::{End, LOOPBACK, Netlink, Opened, Request};
 use crate::kernel::netns::{self, Namespace};
 use crate::kernel::{cgroup, proc, sysctl};
-use crate::observe::{self, Sample};
+use crate::observe::{Depth, Eyes, Sample, Seat};
 use crate::plan::{HostSetting, Node, Plan, Role};
 use crate::teardown::{self, Outcome};
 
@@ -23,6 +23,8 @@ pub struct NetnsDriver {
     /// By node: the cgroup with its memory limit.
     cgroups: BTreeMap<usize, PathBuf>,
     moved: Vec<HostSetting>,
+    /// What they have open keeps the namespaces in being: closed before the way down.
+    eyes: Option<Eyes>,
 }
 
 impl NetnsDriver {
@@ -33,6 +35,7 @@ impl NetnsDriver {
             namespaces: Vec::new(),
             cgroups: BTreeMap::new(),
             moved: Vec::new(),
+            eyes: None,
         }
     }
 
@@ -126,6 +129,16 @@ impl NetnsDriver {
         Ok(())
     }
 
+    fn open_eyes(&mut self, plan: &Plan) {
+        let version = self.host_cgroup.version;
+        let seat = |(index, node): (usize, &Node)| Seat {
+            name: node.name.clone(),
+            cgroup: self.cgroups.get(&index).map(|path| (version, path.clone())),
+        };
+        let seats = plan.nodes.iter().enumerate().map(seat);
+        self.eyes = Some(Eyes::open(seats.zip(self.namespaces.iter().map(Namespace::file))));
+    }
+
     fn make_cgroups(&mut self, plan: &Plan) -> Result<()> {
         for (index, node) in plan.nodes.iter().enumerate() {
             let Some(limit) = node.memory_limit else { continue };
@@ -159,10 +172,12 @@ impl Driver for NetnsDriver {
         self.make_cgroups(plan)?;
         self.make_namespaces(&plan.nodes)?;
         self.connect(plan).await?;
+        self.open_eyes(plan);
         Ok(Built {
             namespaces: plan.nodes.len(),
             links: plan.links.len(),
             addresses: plan.nodes.iter().map(|node| u64::from(node.addresses.count)).sum(),
+            unkept: self.journal.unkept(),
         })
     }
 
@@ -185,6 +200,9 @@ impl Driver for NetnsDriver {
             let one = process::start(&agent.to_string(), &cell)?;
             let start_time = proc::start_time(Some(one.pid)).unwrap_or(0);
             changes.push(Change::Process { name: agent.to_string(), pid: one.pid, start_time });
+            if let Some(eyes) = &mut self.eyes {
+                eyes.add_agent(agent.to_string(), one.pid);
+            }
             started.push(one);
         }
         self.journal.note_processes(changes)?;
@@ -204,13 +222,30 @@ impl Driver for NetnsDriver {
         Ok(())
     }
 
-    fn sample(&mut self, plan: &Plan) -> Sample {
-        observe::sample(plan, &self.namespaces)
+    fn sample(&mut self, depth: Depth) -> Sample {
+        self.eyes.as_mut().map(|eyes| eyes.look(depth)).unwrap_or_default()
     }
 
     async fn down(&mut self) -> Result<Outcome> {
+        self.eyes = None;
         self.namespaces.clear();
         teardown::undo(&mut self.journal).await
+    }
+
+    fn lookout(&self) -> Box<dyn Fn() -> Remains> {
+        let lab = self.journal.lab.clone();
+        Box::new(move || {
+            let mut remains = Remains::default();
+            for standing in journal::look(&lab).1 {
+                match standing.change {
+                    Change::Namespace { .. } => remains.namespaces += 1,
+                    Change::Cgroup { .. } => remains.cgroups += 1,
+                    Change::Setting { .. } => remains.settings += 1,
+                    Change::Process { .. } | Change::Directory { .. } => {}
+                }
+            }
+            remains
+        })
     }
 
     fn moved_settings(&self) -> &[HostSetting] {

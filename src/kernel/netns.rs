@@ -135,7 +135,8 @@ pub fn unstage(name: &str, staging: &Path) -> io::Result<()> {
         Err(error) => return Err(error.into()),
     }
     match std::fs::remove_file(&staged) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        // In a folder that has become read-only, a file that is not there cannot be removed either.
+        Err(error) if staged.try_exists().unwrap_or(true) => Err(error),
         _ => Ok(()),
     }
 }

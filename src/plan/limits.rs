@@ -47,6 +47,14 @@ pub fn all(lab: &Lab, host: &Host, tuples: &TupleSum, reactors: &Reactors, memor
             remedy: "more memory, or clients on another machine".to_owned(),
         },
     ];
+    let (agents, carried) = super::processes::carried_by_agents(lab, host);
+    limits.push(Limit {
+        name: "agents",
+        connections: carried,
+        why: format!("at most {} processes, each with the descriptors it may open here", grouped(agents)),
+        remedy: "raise the descriptors of a process (`ulimit -n`), or leave `limits: {nofile}` out"
+            .to_owned(),
+    });
     if let AskedReactors::Count(count) = lab.spec.server.reactors {
         let most = super::processes::most_descriptors(host);
         let most = lab.spec.limits.server.nofile.map_or(most, |asked| most.min(asked.0));

@@ -70,6 +70,20 @@ impl Memory {
     }
 }
 
+/// A limit that cannot be set here is refused before anything is made.
+pub fn check_limits(lab: &Lab, host: &Host) -> Result<()> {
+    let limits = &lab.spec.limits;
+    let asked =
+        [("limits.server.memory", limits.server.memory), ("limits.client.memory", limits.client.memory)];
+    for (path, memory) in asked {
+        if let (Some(memory), Err(why)) = (memory, &host.cgroup.can_limit) {
+            let why = format!("a limit of {memory} cannot be set on this host: {why}");
+            return Err(super::refusal(lab, path, why).remedy("leave `memory` out of `limits`"));
+        }
+    }
+    Ok(())
+}
+
 /// `fitting`: how many connections there is room for, asked only when these are too many.
 pub fn check(lab: &Lab, memory: &Memory, fitting: impl FnOnce() -> u64) -> Result<()> {
     if memory.fits() {

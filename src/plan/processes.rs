@@ -17,10 +17,10 @@ const SWARMS_WANTED: u64 = 2;
 
 /// More agents than this take turns instead of working: such a lab needs more descriptors, not more processes.
 const MOST_AGENTS: u64 = 4_096;
-/// What the runner itself keeps open for each agent (two pipes and the process), and for each node while
-/// it is built (the namespace and its netlink socket).
-const RUNNER_PER_AGENT: u64 = 3;
-const RUNNER_PER_NODE: u64 = 2;
+/// What the runner itself keeps open for each agent (two pipes, the process, its counters), and for each node
+/// (the namespace, a netlink socket while it is built, its counters).
+const RUNNER_PER_AGENT: u64 = 4;
+const RUNNER_PER_NODE: u64 = 12;
 const RUNNER_OWN: u64 = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -54,13 +54,20 @@ fn nr_open(host: &Host) -> u64 {
     host.number("fs.nr_open").unwrap_or(1 << 20)
 }
 
+/// The most descriptors that the runner can have, and those it needs before it hears any agent.
+fn runner_room(lab: &Lab, host: &Host) -> (u64, u64) {
+    let nodes = u64::from(lab.spec.clients.count) + 1;
+    let most =
+        if host.has(Capability::SysResource) { nr_open(host) } else { host.nofile.hard.min(nr_open(host)) };
+    (most, RUNNER_OWN + RUNNER_PER_NODE * nodes)
+}
+
 /// The descriptors that the runner needs for itself.
 pub fn runner_nofile(lab: &Lab, host: &Host, reactors: &Reactors, swarms: u64) -> Result<u64> {
     let agents = u64::from(reactors.count).saturating_add(swarms);
     let nodes = u64::from(lab.spec.clients.count) + 1;
-    let needed = RUNNER_OWN + RUNNER_PER_AGENT.saturating_mul(agents) + RUNNER_PER_NODE * nodes;
-    let most =
-        if host.has(Capability::SysResource) { nr_open(host) } else { host.nofile.hard.min(nr_open(host)) };
+    let (most, own) = runner_room(lab, host);
+    let needed = own.saturating_add(RUNNER_PER_AGENT.saturating_mul(agents));
     if needed <= most {
         return Ok(needed);
     }
@@ -73,6 +80,30 @@ pub fn runner_nofile(lab: &Lab, host: &Host, reactors: &Reactors, swarms: u64) -
     );
     Err(Error { exit: crate::exit::Exit::Host, ..lab.source.error("connections", why) }
         .remedy("raise the limit (`ulimit -n`), or fewer connections (`--connections fit`)"))
+}
+
+/// How many agents a lab of this kind can have here, and how many connections those carry.
+pub fn carried_by_agents(lab: &Lab, host: &Host) -> (u64, u64) {
+    let spec = &lab.spec;
+    let (most, own) = runner_room(lab, host);
+    let most_agents = MOST_AGENTS.min(most.saturating_sub(own) / RUNNER_PER_AGENT);
+    let room = |role, own| most_for(lab, host, role).unwrap_or(0).saturating_sub(own).max(1);
+    let reactor = room(Role::Server, reactor_own(spec));
+    let swarm = room(Role::Client, SWARM_OWN);
+    let fits = |connections| {
+        let swarms = swarms_in_all(spec, host, swarm, connections);
+        reactors_for(spec, reactor, connections).saturating_add(swarms) <= most_agents
+    };
+    let (mut carried, mut too_many) = (0, u64::MAX);
+    while too_many - carried > 1 {
+        let middle = carried + (too_many - carried) / 2;
+        if fits(middle) {
+            carried = middle;
+        } else {
+            too_many = middle;
+        }
+    }
+    (most_agents, carried)
 }
 
 fn too_many_agents(lab: &Lab, reactors: u64, swarms: u64) -> Error {
@@ -106,9 +137,35 @@ fn most_for(lab: &Lab, host: &Host, role: Role) -> Result<u64> {
     }
 }
 
+/// What a reactor has open besides its connections.
+fn reactor_own(spec: &Spec) -> u64 {
+    REACTOR_OWN + spec.server.ports.len() as u64
+}
+
+fn reactors_for(spec: &Spec, room: u64, connections: u64) -> u64 {
+    match spec.server.reactors {
+        AskedReactors::Auto => connections.div_ceil(room),
+        AskedReactors::Count(count) => u64::from(count),
+    }
+}
+
+/// How many swarms carry a client's share.
+fn swarms_for(spec: &Spec, host: &Host, room: u64, share: u64) -> u64 {
+    let wanted = SWARMS_WANTED.min(u64::from(host.machine_cpus)).div_ceil(spec.clients.count.into());
+    share.div_ceil(room).max(wanted).min(share)
+}
+
+/// Shares differ by one at most, so there are two kinds of them.
+fn swarms_in_all(spec: &Spec, host: &Host, room: u64, connections: u64) -> u64 {
+    let clients = u64::from(spec.clients.count);
+    let (share, larger) = (connections / clients, connections % clients);
+    let of = |clients: u64, share| clients.saturating_mul(swarms_for(spec, host, room, share));
+    of(larger, share.saturating_add(1)).saturating_add(of(clients - larger, share))
+}
+
 pub fn reactors(lab: &Lab, host: &Host) -> Result<Reactors> {
     let spec = &lab.spec;
-    let own = REACTOR_OWN + spec.server.ports.len() as u64;
+    let own = reactor_own(spec);
     let most = most_for(lab, host, Role::Server)?;
     let room = most.saturating_sub(own);
     if room == 0 {
@@ -122,10 +179,7 @@ pub fn reactors(lab: &Lab, host: &Host) -> Result<Reactors> {
         )
         .remedy("open fewer server ports, or raise the limit (`ulimit -n`)"));
     }
-    let count = match spec.server.reactors {
-        AskedReactors::Auto => spec.connections.div_ceil(room),
-        AskedReactors::Count(count) => u64::from(count),
-    };
+    let count = reactors_for(spec, room, spec.connections);
     let capacity = spec.connections.div_ceil(count.max(1));
     if capacity > room {
         return Err(too_few_reactors(lab, host, count, own, most));
@@ -186,15 +240,13 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
         return Err(Error { exit: crate::exit::Exit::Host, ..error }
             .remedy("take fewer clients with more addresses each"));
     }
-    let wanted = SWARMS_WANTED.min(u64::from(host.machine_cpus)).div_ceil(clients);
-    let processes_for = |share: u64| share.div_ceil(room).max(wanted).min(share);
-    let all = shares(spec.connections, clients).map(processes_for).fold(0, u64::saturating_add);
+    let all = swarms_in_all(spec, host, room, spec.connections);
     if all.saturating_add(reactors.count.into()) > MOST_AGENTS {
         return Err(too_many_agents(lab, reactors.count.into(), all));
     }
     let mut swarms = Vec::new();
     for (client, share) in shares(spec.connections, clients).enumerate() {
-        let processes = processes_for(share);
+        let processes = swarms_for(spec, host, room, share);
         let mut first = 0;
         for count in shares(share, processes) {
             swarms.push(Swarm {

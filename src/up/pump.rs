@@ -10,20 +10,26 @@ use tokio::time::Instant;
 
 use super::Run;
 use crate::agent::Word;
-use crate::crew;
-use crate::driver::{AgentId, Driver, Heard};
+use crate::crew::{self, Crew};
+use crate::driver::{AgentId, Driver, Heard, Remains};
 use crate::error::{Attempt, Result};
 use crate::event::Event;
 use crate::exit::Exit;
+use crate::log::Log;
 
 /// How often the progress of all agents together is told.
 const PROGRESS: Duration = Duration::from_millis(250);
+
+/// One signal on the way down may be meant for something else; two in this time ask what is going on.
+const SOON: Duration = Duration::from_secs(2);
 
 /// The signals that ask a run to end in order.
 pub struct Interrupts {
     signals: LocalBoxStream<'static, Stop>,
     stopped: Option<&'static str>,
     ignoring: bool,
+    /// When the last one was ignored.
+    ignored: Option<Instant>,
 }
 
 /// The signal that ended a run before its time.
@@ -50,7 +56,7 @@ impl Interrupts {
 
     /// Those that this stream brings: a test sends its own.
     pub fn from(signals: impl futures::Stream<Item = Stop> + 'static) -> Self {
-        Interrupts { signals: signals.boxed_local(), stopped: None, ignoring: false }
+        Interrupts { signals: signals.boxed_local(), stopped: None, ignoring: false, ignored: None }
     }
 
     pub fn stopped(&self) -> Option<Stop> {
@@ -61,6 +67,12 @@ impl Interrupts {
         self.ignoring = true;
     }
 
+    /// Whether one that is ignored comes soon after another: someone wonders what takes so long.
+    fn is_impatient(&mut self) -> bool {
+        let now = Instant::now();
+        self.ignored.replace(now).is_some_and(|last| now - last <= SOON)
+    }
+
     pub async fn next(&mut self) -> Stop {
         match self.signals.next().await {
             Some(signal) => signal,
@@ -69,10 +81,27 @@ impl Interrupts {
     }
 }
 
+/// A signal changes nothing about the way down; who sends another one soon after is told what still stands.
+pub fn ignore(
+    signal: Stop,
+    interrupts: &mut Interrupts,
+    crew: &Crew,
+    log: &mut Log,
+    lookout: &dyn Fn() -> Remains,
+) {
+    if !interrupts.is_impatient() {
+        return log.tell(Event::Ignored { signal: signal.to_owned() });
+    }
+    let agents = crew.living(crew::everyone).len();
+    let connections = log.account.totals().clients.open;
+    log.tell(Event::Impatient { agents, connections, remains: lookout() });
+}
+
 enum Came {
     Heard(AgentId, Heard),
     Nobody,
     Tick,
+    Look,
     Over,
     Interrupted(Stop),
 }
@@ -119,16 +148,27 @@ impl<D: Driver> Run<'_, D> {
         tokio::pin!(over);
         let mut nobody = false;
         while !met(self) && self.is_pumping() {
+            let due = self.watch.due();
+            let look = async move {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => pending().await,
+                }
+            };
             let came = tokio::select! {
                 biased;
                 signal = self.interrupts.next() => Came::Interrupted(signal),
                 heard = self.crew.next(), if !nobody => heard.map_or(Came::Nobody, |(agent, heard)| Came::Heard(agent, heard)),
                 _ = tick.tick() => Came::Tick,
+                () = look => Came::Look,
                 () = &mut over => Came::Over,
             };
             match came {
                 Came::Heard(agent, heard) => self.take(agent, heard).await,
                 Came::Tick => self.tell_progress(),
+                Came::Look => {
+                    self.look(self.watch.depth());
+                }
                 // Nobody is left to be heard: only time and signals can still come.
                 Came::Nobody => {
                     if deadline.is_none() {
@@ -137,10 +177,9 @@ impl<D: Driver> Run<'_, D> {
                     nobody = true;
                 }
                 Came::Over => return,
-                Came::Interrupted(_) if self.interrupts.ignoring => {
-                    let agents = self.crew.living(crew::everyone).len();
-                    let connections = self.log.account.totals().clients.open;
-                    self.log.tell(Event::Impatient { connections, agents });
+                Came::Interrupted(signal) if self.interrupts.ignoring => {
+                    let lookout = self.driver.lookout();
+                    ignore(signal, &mut self.interrupts, &self.crew, self.log, &lookout);
                 }
                 Came::Interrupted(signal) => {
                     self.interrupts.stopped = Some(signal);

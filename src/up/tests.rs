@@ -100,6 +100,18 @@ fn script(mut differs: impl FnMut(&mut Good, &mut Voices, AgentId, &Order) -> bo
 
 struct Phases(std::rc::Rc<std::cell::RefCell<Vec<Phase>>>);
 
+/// What of the events is about signals on the way down.
+#[derive(Clone, Default)]
+struct Presses(std::rc::Rc<std::cell::RefCell<Vec<Event>>>);
+
+impl Listener for Presses {
+    fn hear(&mut self, _: Duration, event: &Event, _: &crate::account::Account) {
+        if matches!(event, Event::Interrupted { .. } | Event::Ignored { .. } | Event::Impatient { .. }) {
+            self.0.borrow_mut().push(event.clone());
+        }
+    }
+}
+
 impl Listener for Phases {
     fn hear(&mut self, _: Duration, event: &Event, _: &crate::account::Account) {
         if let Event::Ended { phase, .. } = event {
@@ -112,6 +124,7 @@ impl Listener for Phases {
 struct Lived {
     done: Vec<String>,
     phases: Vec<Phase>,
+    presses: Vec<Event>,
     result: Result<()>,
     report: Report,
 }
@@ -142,11 +155,14 @@ fn live_with(driver: MockDriver, interrupts: Interrupts, keep: bool) -> Lived {
         .expect("runtime");
     let plan = plan();
     let phases = std::rc::Rc::default();
-    let mut log = Log::new(None, vec![Box::new(Phases(std::rc::Rc::clone(&phases)))]);
+    let presses = Presses::default();
+    let listeners: Vec<Box<dyn Listener>> =
+        vec![Box::new(Phases(std::rc::Rc::clone(&phases))), Box::new(presses.clone())];
+    let mut log = Log::new(None, listeners);
     let (driver, result) = runtime.block_on(Run::new(&plan, driver, &mut log, interrupts).live(keep));
     let report = report::settle(&plan, &log.account);
-    let phases = phases.take();
-    Lived { done: driver.done(), phases, result, report }.checked()
+    let (phases, presses) = (phases.take(), presses.0.take());
+    Lived { done: driver.done(), phases, presses, result, report }.checked()
 }
 
 fn live(script: Script) -> Lived {

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod auto;
 mod load;
 mod not_yaml;
 mod overrides;
@@ -24,12 +25,16 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{BadUnit, Bytes, Count, Period, PortRange, Ports, Rate, Share, Subnet, text_form};
+use crate::units::{Bytes, Count, Period, PortRange, Ports, Rate, Share, Subnet};
 
+pub use auto::{ClientPorts, Reactors};
 pub use load::{LARGEST_FILE, Lab, load, parse};
 pub use overrides::Override;
 pub use schema::schema;
 pub use source::Source;
+
+/// The ports that anyone may take.
+const UNPRIVILEGED: PortRange = PortRange { first: 1024, last: 65535 };
 
 /// A lab: how many connections to hold, between which ends, and what makes the run fail.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -98,14 +103,6 @@ pub struct ServerSpec {
     pub backlog: Option<u32>,
 }
 
-/// How many processes accept connections: `auto`, or a number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reactors {
-    #[default]
-    Auto,
-    Count(u32),
-}
-
 /// The ends that open the connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -116,8 +113,9 @@ pub struct ClientsSpec {
     /// How many source addresses each client has.
     #[schemars(range(min = 1))]
     pub addresses: u32,
-    /// The source ports of each address, for example 1024-65535.
-    pub ports: PortRange,
+    /// The source ports of each address, for example 1024-65535; `auto` leaves the choice to the kernel, which
+    /// takes them from `net.ipv4.ip_local_port_range`.
+    pub ports: ClientPorts,
 }
 
 /// How the clients reach the server.
@@ -129,6 +127,23 @@ pub struct NetworkSpec {
     /// The addresses of the lab, for example 10.99.0.0/16; without it, the lab chooses a free block.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subnet: Option<Subnet>,
+    /// Whether the router tracks connections, for example false; without it, every router does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conntrack: Option<bool>,
+    /// What the router makes of the clients' addresses and ports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nat: Option<NatSpec>,
+}
+
+/// What the router makes of the clients' addresses and ports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NatSpec {
+    /// Behind how many addresses the clients are hidden.
+    #[schemars(range(min = 1))]
+    pub addresses: u32,
+    /// The ports of each of these addresses, for example 1024-65535.
+    pub ports: PortRange,
 }
 
 /// The shape of the network.
@@ -138,6 +153,10 @@ pub enum NetworkKind {
     /// Every client has a link of its own to the server.
     #[default]
     Direct,
+    /// A router stands between the clients and the server.
+    Routed,
+    /// A router stands between them, and hides the clients behind addresses of its own.
+    Nat,
 }
 
 /// How fast the connections are opened.
@@ -215,6 +234,9 @@ pub struct SysctlSpec {
     /// Settings of each client's network namespace: their names begin with `net.`.
     #[schemars(with = "schema::NetworkSettings")]
     pub client: BTreeMap<String, String>,
+    /// Settings of the router's network namespace: their names begin with `net.`.
+    #[schemars(with = "schema::NetworkSettings")]
+    pub router: BTreeMap<String, String>,
 }
 
 /// What makes the run fail.
@@ -256,7 +278,29 @@ impl Default for ServerSpec {
 
 impl Default for ClientsSpec {
     fn default() -> Self {
-        ClientsSpec { count: 1, addresses: 16, ports: PortRange { first: 1024, last: 65535 } }
+        ClientsSpec { count: 1, addresses: 16, ports: ClientPorts::Range(UNPRIVILEGED) }
+    }
+}
+
+impl Default for NatSpec {
+    fn default() -> Self {
+        NatSpec { addresses: 1, ports: UNPRIVILEGED }
+    }
+}
+
+impl NetworkSpec {
+    pub fn has_router(&self) -> bool {
+        self.kind != NetworkKind::Direct
+    }
+
+    /// Whether connections are tracked on their way.
+    pub fn tracks(&self) -> bool {
+        self.has_router() && self.conntrack.unwrap_or(true)
+    }
+
+    /// What the router translates to; none when it does not translate.
+    pub fn translation(&self) -> Option<NatSpec> {
+        (self.kind == NetworkKind::Nat).then(|| self.nat.clone().unwrap_or_default())
     }
 }
 
@@ -275,37 +319,6 @@ impl Default for TrafficSpec {
 fn default_hold() -> Period {
     Period(Duration::from_secs(30))
 }
-
-impl std::str::FromStr for Reactors {
-    type Err = BadUnit;
-
-    fn from_str(text: &str) -> Result<Self, BadUnit> {
-        match (text, text.parse::<u32>()) {
-            ("auto", _) => Ok(Reactors::Auto),
-            (_, Ok(count)) if count > 0 => Ok(Reactors::Count(count)),
-            _ => {
-                let why = format!("{} is not a number of reactors", crate::units::quoted(text));
-                Err(BadUnit { why, remedy: "write `auto`, or a number from 1".into() })
-            }
-        }
-    }
-}
-
-impl std::fmt::Display for Reactors {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Reactors::Auto => f.pad("auto"),
-            Reactors::Count(count) => f.pad(&count.to_string()),
-        }
-    }
-}
-
-text_form!(Reactors, "`auto` or a number such as 2", {
-    "type": ["integer", "string"],
-    "minimum": 1,
-    "pattern": "^(auto|[1-9][0-9]*)$",
-    "examples": ["auto", 2]
-});
 
 /// A plain number in the code, a count such as `10K` in the file.
 mod as_count {

@@ -11,9 +11,10 @@ use crate::host::Cgroup;
 use crate::journal::{self, Change, Journal, Moved};
 use crate::kernel::netlink::{End, LOOPBACK, Netlink, Opened, Request};
 use crate::kernel::netns::{self, Namespace};
+use crate::kernel::nftables::{self, Translation};
 use crate::kernel::{cgroup, proc, sysctl};
 use crate::observe::{self, Sample};
-use crate::plan::{HostSetting, Node, Plan, Role};
+use crate::plan::{HostSetting, LinkEnd, Node, Plan, Role, Router};
 use crate::teardown::{self, Outcome};
 
 pub struct NetnsDriver {
@@ -112,6 +113,11 @@ impl NetnsDriver {
             Opened::here(&runtime).attempt(Exit::Host, || "opening netlink".to_owned())?.serve();
         send(&mut outside, "the host's namespace", &pairs(plan, &self.namespaces)).await?;
         let opened = netns::inside_each(self.namespaces.iter().map(Namespace::file), |node| {
+            if let Some(router) = plan.router.filter(|router| router.node == node && router.tracks) {
+                // First of all: the settings of tracking are there when it is.
+                nftables::track(translation(&router).as_ref())
+                    .map_err(|(what, error)| std::io::Error::other(format!("{what}: {error}")))?;
+            }
             for (key, value) in &plan.nodes[node].settings {
                 sysctl::write(key, value)
                     .map_err(|error| std::io::Error::other(format!("setting {key} to {value}: {error}")))?;
@@ -225,53 +231,44 @@ async fn send(netlink: &mut Netlink, namespace: &str, requests: &[Request]) -> R
 fn pairs(plan: &Plan, namespaces: &[Namespace]) -> Vec<Request> {
     use std::os::fd::AsRawFd;
     let descriptor = |node: usize| namespaces[node].file().as_raw_fd();
-    let ends = |link: &crate::plan::Link| {
-        let server =
-            End { namespace: descriptor(0), name: link.server_end.clone(), index: link.server_index };
-        let client = End {
-            namespace: descriptor(link.client),
-            name: link.client_end.clone(),
-            index: link.client_index,
-        };
-        Request::Veth(server, client)
-    };
-    plan.links.iter().map(ends).collect()
+    let end =
+        |end: &LinkEnd| End { namespace: descriptor(end.node), name: end.name.clone(), index: end.index };
+    plan.links.iter().map(|link| Request::Veth(end(&link.ends[0]), end(&link.ends[1]))).collect()
 }
 
-/// What a node's namespace is told: its addresses, and the way to the others.
+fn translation(router: &Router) -> Option<Translation> {
+    router.nat.map(|nat| Translation {
+        out: router.to_server,
+        first: nat.addresses.first,
+        count: nat.addresses.count,
+        ports: (nat.ports.first, nat.ports.last),
+    })
+}
+
+/// What a node's namespace is told: its links, its addresses, and the way to the others.
 fn requests(plan: &Plan, index: usize) -> Vec<Request> {
     let node = &plan.nodes[index];
     let mut requests = vec![Request::Up { index: LOOPBACK }];
-    if node.role == Role::Server {
-        requests.push(Request::Address { index: LOOPBACK, address: node.addresses.first });
-        for link in &plan.links {
-            let client = &plan.nodes[link.client];
-            requests.push(Request::Route {
-                to: client.block.base,
-                prefix: client.block.prefix,
-                // All of a client's addresses are reached by its first: one neighbour, not thousands.
-                via: Some(client.addresses.first),
-                index: link.server_index,
-                source: None,
-            });
-        }
-        return requests;
+    // The first end of a pair is up already.
+    let far_ends = plan.links.iter().map(|link| &link.ends[1]).filter(|end| end.node == index);
+    requests.extend(far_ends.map(|end| Request::Up { index: end.index }));
+    let home = match node.role {
+        Role::Client => node.routes.first().map_or(LOOPBACK, |route| route.link),
+        // They are reached over several links.
+        Role::Server | Role::Router => LOOPBACK,
+    };
+    let each = if node.each_address { node.addresses.count } else { 1 };
+    let addresses = node.addresses.iter().take(each as usize);
+    requests.extend(addresses.map(|address| Request::Address { index: home, address }));
+    if !node.each_address {
+        requests.push(Request::OwnRange { first: node.block.base, prefix: node.block.prefix });
     }
-    for link in plan.links.iter().filter(|link| link.client == index) {
-        requests.push(Request::Up { index: link.client_index });
-        let each = if node.each_address { node.addresses.count } else { 1 };
-        let addresses = node.addresses.iter().take(each as usize);
-        requests.extend(addresses.map(|address| Request::Address { index: link.client_index, address }));
-        if !node.each_address {
-            requests.push(Request::OwnRange { first: node.block.base, prefix: node.block.prefix });
-        }
-        requests.push(Request::Route {
-            to: plan.server_address(),
-            prefix: 32,
-            via: None,
-            index: link.client_index,
-            source: Some(node.addresses.first),
-        });
-    }
+    requests.extend(node.routes.iter().map(|route| Request::Route {
+        to: route.to.base,
+        prefix: route.to.prefix,
+        via: route.via,
+        index: route.link,
+        source: route.source,
+    }));
     requests
 }

@@ -14,11 +14,19 @@ pub struct Limit {
     pub connections: u64,
     pub why: String,
     pub remedy: String,
+    /// Whether a lab that asks for more is refused; else it is run, to show what happens.
+    pub refused: bool,
 }
 
 impl Limit {
     pub fn none() -> Limit {
-        Limit { name: "none", connections: u64::MAX, why: "nothing known".to_owned(), remedy: String::new() }
+        Limit {
+            name: "none",
+            connections: u64::MAX,
+            why: "nothing known".to_owned(),
+            remedy: String::new(),
+            refused: true,
+        }
     }
 }
 
@@ -35,16 +43,18 @@ pub fn all(lab: &Lab, host: &Host, tuples: &TupleSum, reactors: &Reactors, memor
                 grouped(tuples.server_ports)
             ),
             remedy: "more `clients.addresses`, or more `server.ports`".to_owned(),
+            refused: !tuples.kernel_chooses,
         },
         Limit {
             name: "memory",
             connections: memory.fitting(lab.spec.connections),
             why: format!(
                 "{} B for both ends of a connection, of {} available",
-                grouped(memory.server_per_connection + memory.client_per_connection),
+                grouped(memory.per_connection()),
                 human_bytes(memory.available)
             ),
             remedy: "more memory, or clients on another machine".to_owned(),
+            refused: true,
         },
     ];
     if let AskedReactors::Count(count) = lab.spec.server.reactors {
@@ -56,6 +66,7 @@ pub fn all(lab: &Lab, host: &Host, tuples: &TupleSum, reactors: &Reactors, memor
             connections: room.saturating_mul(u64::from(count)),
             why: format!("{count} × {} descriptors", grouped(most)),
             remedy: "`server: {reactors: auto}`".to_owned(),
+            refused: true,
         });
     }
     if !host.can_set(settings::FILE_MAX)
@@ -66,8 +77,44 @@ pub fn all(lab: &Lab, host: &Host, tuples: &TupleSum, reactors: &Reactors, memor
             connections: file_max.saturating_sub(host.files_open + settings::FILES_SPARE) / 2,
             why: format!("fs.file-max is {} and cannot be raised here; both ends count", grouped(file_max)),
             remedy: format!("raise fs.file-max on the host: `sysctl -w {}=…`", settings::FILE_MAX),
+            refused: true,
         });
     }
+    limits.extend(on_the_router(lab, host, tuples));
     limits.sort_by_key(|limit| limit.connections);
+    limits
+}
+
+/// What a router has room for.
+fn on_the_router(lab: &Lab, host: &Host, tuples: &TupleSum) -> Vec<Limit> {
+    let mut limits = Vec::new();
+    if let Some(translated) = tuples.translated {
+        limits.push(Limit {
+            name: "nat tuples",
+            connections: translated.possible,
+            why: format!(
+                "{} translated addresses × {} ports × {} server ports; the kernel looks for a free one at random, \
+                 and no longer finds the last few in a hundred",
+                grouped(translated.addresses),
+                grouped(translated.ports),
+                grouped(tuples.server_ports)
+            ),
+            remedy: "more `network.nat.addresses`, or more `server.ports`".to_owned(),
+            refused: false,
+        });
+    }
+    let asked = lab.spec.sysctl.host.get(settings::TRACKED).and_then(|asked| asked.parse().ok());
+    let fixed = || if host.can_set(settings::TRACKED) { None } else { host.number(settings::TRACKED) };
+    if lab.spec.network.tracks()
+        && let Some(most) = asked.or_else(fixed)
+    {
+        limits.push(Limit {
+            name: "conntrack table",
+            connections: most,
+            why: format!("{} is {}", settings::TRACKED, grouped(most)),
+            remedy: format!("a higher {}", settings::TRACKED),
+            refused: asked.is_none(),
+        });
+    }
     limits
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Node, Role};
 use crate::error::{Error, Result};
 use crate::host::{Capability, Host};
-use crate::spec::{Lab, Reactors as AskedReactors, Spec};
+use crate::spec::{Lab, Reactors as AskedReactors, RoleLimits, Spec};
 use crate::units::{PortRange, grouped};
 
 /// Descriptors a process opens for itself: standard streams, epoll, the chain's sockets, a file it reads.
@@ -41,6 +41,8 @@ pub struct Swarm {
     pub count: u64,
     pub nofile: u64,
     pub source_ports: PortRange,
+    /// Connections of the clients before this one.
+    pub before: u64,
 }
 
 /// The most descriptors one process can be given on this host.
@@ -57,7 +59,7 @@ fn nr_open(host: &Host) -> u64 {
 /// The descriptors that the runner needs for itself.
 pub fn runner_nofile(lab: &Lab, host: &Host, reactors: &Reactors, swarms: u64) -> Result<u64> {
     let agents = u64::from(reactors.count).saturating_add(swarms);
-    let nodes = u64::from(lab.spec.clients.count) + 1;
+    let nodes = u64::from(lab.spec.clients.count) + 1 + u64::from(lab.spec.network.has_router());
     let needed = RUNNER_OWN + RUNNER_PER_AGENT.saturating_mul(agents) + RUNNER_PER_NODE * nodes;
     let most =
         if host.has(Capability::SysResource) { nr_open(host) } else { host.nofile.hard.min(nr_open(host)) };
@@ -88,18 +90,14 @@ fn too_many_agents(lab: &Lab, reactors: u64, swarms: u64) -> Error {
         .remedy("raise the limit (`ulimit -n`), or fewer connections (`--connections fit`)")
 }
 
-fn most_for(lab: &Lab, host: &Host, role: Role) -> Result<u64> {
-    let (asked, path) = match role {
-        Role::Server => (lab.spec.limits.server.nofile, "limits.server.nofile"),
-        Role::Client => (lab.spec.limits.client.nofile, "limits.client.nofile"),
-    };
+fn most_for(lab: &Lab, host: &Host, side: &str, limits: &RoleLimits) -> Result<u64> {
     let most = most_descriptors(host);
-    match asked {
+    match limits.nofile {
         None => Ok(most),
         Some(asked) if asked.0 <= most => Ok(asked.0),
         Some(asked) => Err(super::refusal(
             lab,
-            path,
+            &format!("limits.{side}.nofile"),
             format!("{} descriptors, and this host allows a process {}", grouped(asked.0), grouped(most)),
         )
         .remedy("leave the key out: several processes will carry the connections")),
@@ -109,7 +107,7 @@ fn most_for(lab: &Lab, host: &Host, role: Role) -> Result<u64> {
 pub fn reactors(lab: &Lab, host: &Host) -> Result<Reactors> {
     let spec = &lab.spec;
     let own = REACTOR_OWN + spec.server.ports.len() as u64;
-    let most = most_for(lab, host, Role::Server)?;
+    let most = most_for(lab, host, "server", &spec.limits.server)?;
     let room = most.saturating_sub(own);
     if room == 0 {
         return Err(Error::host(
@@ -174,7 +172,7 @@ fn too_few_reactors(lab: &Lab, host: &Host, count: u64, own: u64, most: u64) -> 
 /// Every client opens an even share, split into as few processes as descriptors allow.
 pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>> {
     let spec = &lab.spec;
-    let room = most_for(lab, host, Role::Client)?.saturating_sub(SWARM_OWN);
+    let room = most_for(lab, host, "client", &spec.limits.client)?.saturating_sub(SWARM_OWN);
     if room == 0 {
         return Err(Error::host("planning the clients", "a process may open no descriptors beyond its own")
             .remedy("raise the limit (`ulimit -n`)"));
@@ -192,7 +190,7 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
     if all.saturating_add(reactors.count.into()) > MOST_AGENTS {
         return Err(too_many_agents(lab, reactors.count.into(), all));
     }
-    let mut swarms = Vec::new();
+    let (mut swarms, mut before) = (Vec::new(), 0);
     for (client, share) in shares(spec.connections, clients).enumerate() {
         let processes = processes_for(share);
         let mut first = 0;
@@ -202,10 +200,12 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
                 first,
                 count,
                 nofile: count + SWARM_OWN,
-                source_ports: spec.clients.ports,
+                source_ports: spec.clients.ports.range(&spec.sysctl.client),
+                before,
             });
             first += count;
         }
+        before += share;
     }
     // The clients take turns: two processes of one client would contend for the same routes and counters.
     swarms.sort_by_key(|swarm| (swarm.first / swarm.count.max(1), swarm.node));
@@ -229,6 +229,7 @@ pub fn place_on_cpus(spec: &Spec, host: &Host, nodes: &mut [Node]) {
         let asked = match node.role {
             Role::Server => spec.limits.server.cpus,
             Role::Client => spec.limits.client.cpus,
+            Role::Router => None,
         };
         let Some(asked) = asked else { continue };
         let asked = asked.min(host.machine_cpus);

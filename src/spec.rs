@@ -114,7 +114,7 @@ pub struct ClientsSpec {
     #[schemars(range(min = 1))]
     pub addresses: u32,
     /// The source ports of each address, for example 1024-65535; `auto` leaves the choice to the kernel, which
-    /// takes them from `net.ipv4.ip_local_port_range`.
+    /// takes them from `net.ipv4.ip_local_port_range`, and searches ever longer once half of them are taken.
     pub ports: ClientPorts,
 }
 

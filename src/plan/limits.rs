@@ -93,8 +93,8 @@ fn on_the_router(lab: &Lab, host: &Host, tuples: &TupleSum) -> Vec<Limit> {
             name: "nat tuples",
             connections: translated.possible,
             why: format!(
-                "{} translated addresses × {} ports × {} server ports; the kernel looks for a free one at random, \
-                 and no longer finds the last few in a hundred",
+                "{} translated addresses × {} ports × {} server ports; the kernel draws them at random, and does \
+                 not find every one of the last two in a hundred",
                 grouped(translated.addresses),
                 grouped(translated.ports),
                 grouped(tuples.server_ports)

@@ -17,9 +17,8 @@ pub const WATCHED: u64 = 190;
 /// What an agent keeps for a connection itself: its descriptor, and the state of its echo.
 const AGENT_STATE: u64 = 8;
 const ECHO_STATE: u64 = 16;
-/// What a router keeps for a connection it tracks, and for one it translates.
+/// What a router keeps for a connection it tracks, whether or not it translates.
 pub const TRACKED: u64 = 320;
-pub const TRANSLATED: u64 = 320;
 /// An agent process that holds nothing yet, with its page tables.
 const PROCESS: u64 = 1 << 20;
 /// A namespace with its link and its kernel tables.
@@ -45,11 +44,7 @@ pub fn expect(spec: &Spec, host: &Host, nodes: &[Node], reactors: &Reactors, swa
     let echo = spec.traffic.kind == TrafficKind::Echo;
     let server = SERVER_END + AGENT_STATE;
     let client = CLIENT_END + AGENT_STATE + if echo { WATCHED + ECHO_STATE } else { 0 };
-    let router = match (spec.network.translation(), spec.network.tracks()) {
-        (Some(_), _) => TRANSLATED,
-        (None, true) => TRACKED,
-        (None, false) => 0,
-    };
+    let router = if spec.network.tracks() { TRACKED } else { 0 };
     let processes = (u64::from(reactors.count) + swarms.len() as u64).saturating_mul(PROCESS);
     let buckets: u64 = nodes.iter().map(|node| node.ehash_entries).sum();
     let tables = buckets * BUCKET + nodes.len() as u64 * NAMESPACE;

@@ -47,7 +47,7 @@ pub fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
     let addresses = u64::from(spec.clients.count) * u64::from(spec.clients.addresses);
     let range = spec.clients.ports.range(&spec.sysctl.client);
     let kernel_chooses = spec.clients.ports == ClientPorts::Auto;
-    let client_ports = if kernel_chooses { chosen_of(range.len() as u64) } else { range.len() as u64 };
+    let client_ports = range.len() as u64;
     let server_ports = spec.server.ports.len() as u64;
     let product = |addresses: u64, ports: u64| addresses.saturating_mul(ports).saturating_mul(server_ports);
     let translated = spec.network.translation().map(|nat| {
@@ -77,9 +77,4 @@ pub fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
     Err(lab.source.error("connections", why).remedy(format!(
         "give each client more addresses (`clients: {{addresses: {enough}}}`), or open more server ports"
     )))
-}
-
-/// The ports that `connect` looks at: it goes through the even and the odd ones in turn, equally many of both.
-fn chosen_of(range: u64) -> u64 {
-    if range > 1 { range - range % 2 } else { range }
 }

@@ -2,8 +2,10 @@
 
 use super::*;
 
+type Attributes = Vec<(u16, Vec<u8>)>;
+
 /// `(kind, value)` of each attribute in a row, which must fill the bytes to the last.
-fn attributes(mut bytes: &[u8]) -> Vec<(u16, Vec<u8>)> {
+fn attributes(mut bytes: &[u8]) -> Attributes {
     let mut found = Vec::new();
     while !bytes.is_empty() {
         let length = usize::from(u16::from_ne_bytes([bytes[0], bytes[1]]));
@@ -15,7 +17,7 @@ fn attributes(mut bytes: &[u8]) -> Vec<(u16, Vec<u8>)> {
 }
 
 /// The names of a rule's expressions, each with its attributes.
-fn expressions(rule: &Message) -> Vec<(String, Vec<(u16, Vec<u8>)>)> {
+fn expressions(rule: &Message) -> Vec<(String, Attributes)> {
     let list = attributes(&rule.bytes[HEADER + 4..]).remove(2).1;
     let one = |(_, element): (u16, Vec<u8>)| {
         let parts = attributes(&element);

@@ -202,12 +202,9 @@ pub fn reactors(lab: &Lab, host: &Host) -> Result<Reactors> {
     if count > MOST_AGENTS {
         return Err(too_many_agents(lab, count, spec.connections.div_ceil(room)));
     }
-    let capacity = match capacity > room {
-        // They go on until the kernel says that there are no descriptors left.
-        true => spec.connections,
-        false if count > 1 => room.min(spec.connections),
-        false => spec.connections,
-    };
+    // With too few of them they go on until the kernel says that there are no descriptors left.
+    let several = count > 1 && capacity <= room;
+    let capacity = if several { room.min(spec.connections) } else { spec.connections };
     Ok(Reactors {
         count: u32::try_from(count).unwrap_or(u32::MAX),
         capacity,

@@ -107,6 +107,8 @@ impl Account {
             | Event::Accepting { .. }
             | Event::Full { .. }
             | Event::Ramped { .. }
+            | Event::RoundOver { .. }
+            | Event::Fault { .. }
             | Event::Ignored { .. }
             | Event::Impatient { .. }
             | Event::AgentFailed { .. }

@@ -102,6 +102,16 @@ pub enum Event {
         micros: u64,
         changes: Sample,
     },
+    /// A round is over: the clients close its connections, and open them anew.
+    RoundOver {
+        round: u32,
+    },
+    /// Something broke on purpose, as the lab file asks; or could not, and why.
+    Fault {
+        what: String,
+        agents: Vec<AgentId>,
+        failed: Option<String>,
+    },
     AgentFailed {
         agent: AgentId,
         why: String,

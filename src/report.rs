@@ -38,7 +38,7 @@ pub struct Report {
     pub lab: String,
     /// The version of c1m-lab that made the run.
     pub version: &'static str,
-    /// Connections that were to be opened: asked = established + failed + untried, always.
+    /// Connections that were to be opened, in all rounds: asked = established + failed + untried, always.
     pub asked: u64,
     /// Connections that were established, seen from the clients.
     pub established: u64,
@@ -198,10 +198,10 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
     let mut report = Report {
         lab: plan.lab.clone(),
         version: env!("CARGO_PKG_VERSION"),
-        asked: plan.connections,
+        asked: plan.asked(),
         established: totals.clients.established,
         failed: ends(&totals.clients.failed),
-        untried: plan.connections.saturating_sub(totals.clients.tried),
+        untried: plan.asked().saturating_sub(totals.clients.tried),
         lost: ends(&totals.clients.lost),
         breaks_at: account.broke_at,
         seconds: seconds(account),

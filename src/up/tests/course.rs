@@ -178,10 +178,9 @@ fn a_ramp_that_goes_on_until_something_breaks_stops_there() {
         });
         true
     });
-    let mut plan = plan();
-    plan.ramp.until = Until::Breaks;
+    let plan = plan("ramp: {until: breaks}");
     let quiet = Interrupts::from(futures::stream::empty());
-    let lived = live_plan(plan, MockDriver::new(script), quiet, false);
+    let lived = live_planned(&plan, MockDriver::new(script), quiet, false);
     let report = &lived.report;
     // Who was at it when the first one failed may still have opened some.
     assert!((Some(330)..=Some(report.established)).contains(&report.breaks_at), "{:?}", report.breaks_at);

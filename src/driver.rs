@@ -16,6 +16,7 @@ use crate::agent::Word;
 use crate::error::Result;
 use crate::observe::{Depth, Sample};
 use crate::plan::{HostSetting, Plan};
+use crate::spec::Blow;
 use crate::teardown::Outcome;
 
 /// Which agent: the reactor at a place of the chain, or the swarm at an index of the plan.
@@ -70,6 +71,14 @@ pub struct Remains {
     pub settings: usize,
 }
 
+/// A part of the lab that a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Agent(AgentId),
+    /// The link of a client: its index in the plan's nodes.
+    Link(usize),
+}
+
 #[allow(async_fn_in_trait)]
 pub trait Driver {
     /// Makes the nodes and what connects them, and moves host settings.
@@ -80,6 +89,9 @@ pub trait Driver {
 
     /// Counters of the host, of every node, and of every agent; less, where less is asked for.
     fn sample(&mut self, depth: Depth) -> Sample;
+
+    /// Breaks a part of the lab on purpose, or makes it whole again. Nothing that is not the lab's is touched.
+    async fn strike(&mut self, plan: &Plan, part: Part, blow: Blow) -> Result<()>;
 
     /// Takes the ways between the nodes away, so that closing a connection costs no packet.
     async fn part(&mut self, plan: &Plan) -> Result<()>;
@@ -98,6 +110,6 @@ pub trait Driver {
 pub fn node_of(plan: &Plan, agent: AgentId) -> usize {
     match agent {
         AgentId::Reactor(_) => 0,
-        AgentId::Swarm(index) => plan.swarms[index as usize].node,
+        AgentId::Swarm(index) => plan.swarms.get(index as usize).map_or(0, |swarm| swarm.node),
     }
 }

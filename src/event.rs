@@ -102,6 +102,16 @@ pub enum Event {
         micros: u64,
         changes: Sample,
     },
+    /// A round is over: the clients close its connections, and open them anew.
+    RoundOver {
+        round: u32,
+    },
+    /// Something broke on purpose, as the lab file asks; or could not, and why.
+    Fault {
+        what: String,
+        agents: Vec<AgentId>,
+        failed: Option<String>,
+    },
     AgentFailed {
         agent: AgentId,
         why: String,
@@ -124,6 +134,10 @@ pub enum Event {
         agents: usize,
         connections: u64,
         remains: Remains,
+    },
+    /// `ramp.until: breaks`: the first connection has failed or was lost; no more are opened.
+    Breaks {
+        established: u64,
     },
     /// Client and server did not come to agree in time.
     Unsettled {

@@ -1,5 +1,6 @@
 //! Spec and Host to Plan: everything decided, nothing touched. Pure.
 
+pub mod faults;
 pub mod fit;
 pub mod limits;
 pub mod memory;
@@ -20,8 +21,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::host::{Capability, Host};
-use crate::spec::{DriverKind, ExpectSpec, Lab, TrafficKind};
+use crate::spec::{DriverKind, ExpectSpec, Lab, TrafficKind, Until};
 use crate::units::{Ports, Rate, Subnet};
+pub use faults::{Fault, Whom};
 pub use limits::Limit;
 pub use memory::Memory;
 pub use processes::{Reactors, Swarm};
@@ -33,18 +35,23 @@ pub struct Plan {
     pub lab: String,
     pub driver: DriverKind,
     pub connections: u64,
+    /// Run although not every connection can be had.
+    pub anyway: bool,
     pub subnet: Subnet,
     /// The server first, then the clients.
     pub nodes: Vec<Node>,
     pub links: Vec<Link>,
     pub tuples: TupleSum,
     pub server_ports: Ports,
+    /// Those that the clients connect to.
+    pub dialled_ports: Ports,
     pub reactors: Reactors,
     pub swarms: Vec<Swarm>,
     /// Swarms that connect at the same time; the next begins when one is done.
     pub swarms_at_once: usize,
     pub ramp: Ramp,
     pub hold: Duration,
+    pub faults: Vec<Fault>,
     pub echo: Option<Echo>,
     pub host_settings: Vec<HostSetting>,
     pub memory: Memory,
@@ -109,6 +116,8 @@ pub struct Ramp {
     pub rate: Rate,
     pub window: u32,
     pub timeout: Duration,
+    pub until: Until,
+    pub rounds: u32,
 }
 
 /// What each connection says while it is held.
@@ -141,20 +150,24 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
     processes::place_on_cpus(spec, host, &mut nodes);
     let host_settings = settings::host_settings(lab, host, &reactors, &swarms)?;
     let memory = memory::expect(spec, host, &nodes, &reactors, &swarms);
-    let limits = limits::all(lab, host, &tuples, &reactors, &memory);
+    let limits = limits::all(lab, host, &tuples, &memory);
+    limits::refuse(lab, &limits)?;
     Ok(Plan {
         lab: spec.name.clone(),
         driver: spec.driver,
         connections: spec.connections,
+        anyway: spec.anyway,
         subnet,
         links: network::links(&nodes),
+        faults: faults::all(lab, &nodes, &reactors, &swarms)?,
         nodes,
         tuples,
         server_ports: spec.server.ports.clone(),
+        dialled_ports: dialled_ports(lab).clone(),
         swarms_at_once: processes::swarms_at_once(host, &swarms),
         reactors,
         swarms,
-        ramp: Ramp { rate: spec.ramp.rate, window: spec.ramp.window, timeout: spec.ramp.timeout.0 },
+        ramp: ramp(spec),
         hold: spec.hold.0,
         echo: echo(lab),
         host_settings,
@@ -188,6 +201,16 @@ impl Plan {
         self.server().addresses.first
     }
 
+    /// Connections that are to be opened, all rounds together.
+    pub fn asked(&self) -> u64 {
+        self.connections.saturating_mul(self.ramp.rounds.into())
+    }
+
+    /// By how much a swarm goes on in its client's five-tuples from one round to the next: the client's share.
+    pub fn round_step(&self, node: usize) -> u64 {
+        self.swarms.iter().filter(|swarm| swarm.node == node).map(|swarm| swarm.count).sum()
+    }
+
     pub fn clients(&self) -> &[Node] {
         &self.nodes[1..]
     }
@@ -198,18 +221,22 @@ impl Plan {
             sources: self.nodes[node].addresses,
             source_ports,
             server: self.server_address(),
-            server_ports: self.server_ports.clone(),
+            server_ports: self.dialled_ports.clone(),
         }
     }
+}
+
+fn dialled_ports(lab: &Lab) -> &Ports {
+    lab.spec.clients.server_ports.as_ref().unwrap_or(&lab.spec.server.ports)
 }
 
 fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
     let spec = &lab.spec;
     let addresses = u64::from(spec.clients.count) * u64::from(spec.clients.addresses);
-    let (client_ports, server_ports) = (spec.clients.ports.len() as u64, spec.server.ports.len() as u64);
+    let (client_ports, server_ports) = (spec.clients.ports.len() as u64, dialled_ports(lab).len() as u64);
     let possible = addresses.saturating_mul(client_ports).saturating_mul(server_ports);
     let sum = TupleSum { possible, needed: spec.connections, addresses, client_ports, server_ports };
-    if spec.connections > possible {
+    if spec.connections > possible && !spec.anyway {
         let why = format!(
             "{} connections need as many five-tuples, and there are {}: {addresses} client addresses × \
              {} client ports × {server_ports} server ports",
@@ -224,6 +251,17 @@ fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
         )));
     }
     Ok(sum)
+}
+
+fn ramp(spec: &crate::spec::Spec) -> Ramp {
+    let ramp = &spec.ramp;
+    Ramp {
+        rate: ramp.rate,
+        window: ramp.window,
+        timeout: ramp.timeout.0,
+        until: ramp.until,
+        rounds: ramp.rounds,
+    }
 }
 
 fn echo(lab: &Lab) -> Option<Echo> {

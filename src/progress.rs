@@ -42,7 +42,7 @@ pub struct Screen {
 
 impl Screen {
     pub fn new(show: Show, plan: &Plan) -> Screen {
-        let screen = Screen { show, asked: plan.connections, phase: None, drawn: false };
+        let screen = Screen { show, asked: plan.asked(), phase: None, drawn: false };
         screen.line(&title(plan));
         screen.line("");
         screen.line(&phase_line(Phase::Check, &check_text(plan), None));
@@ -132,6 +132,10 @@ impl Listener for Screen {
                 self.note(&format!("{agent} ended: {how}"));
             }
             Event::AgentSilent { agent } => self.note(&format!("{agent} does not answer any more")),
+            Event::Fault { what, failed: None, .. } => self.note(&format!("on purpose: {what}")),
+            Event::Fault { what, failed: Some(why), .. } => {
+                self.note(&format!("not done: {what}: {why}"));
+            }
             Event::Ignored { signal } => self.note(&format!("{signal}: it is going down already")),
             Event::Impatient { agents, connections, remains } => {
                 self.note(&still_standing(*agents, *connections, *remains));

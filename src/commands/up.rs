@@ -30,14 +30,24 @@ const NEEDED: [(Capability, &str); 2] = [
 
 pub fn run(args: &UpArgs) -> Result<Exit> {
     let ended = run_lab(args);
-    let Some(file) = &args.junit else { return ended.and_then(|(_, result)| result) };
-    let xml = match &ended {
-        Ok((report, _)) => junit::of_report(report),
-        Err(error) => junit::of_error(&args.lab.file.display().to_string(), error),
-    };
-    let written = folder::write_for_user(file, &xml);
-    let (_, result) = ended?;
-    Ok(result?.max(told(written)))
+    let told_to_junit = args.junit.as_ref().map_or(Exit::Done, |file| {
+        let xml = match &ended {
+            Ok(Ended { report, failure: None, .. }) => junit::of_report(report),
+            Ok(Ended { failure: Some(error), .. }) | Err(error) => {
+                junit::of_error(&args.lab.file.display().to_string(), error)
+            }
+        };
+        told(folder::write_for_user(file, &xml))
+    });
+    let ended = ended?;
+    ended.failure.map_or(Ok(ended.exit.max(told_to_junit)), Err)
+}
+
+/// A run that has come to a report, even if it broke before anything was built.
+pub struct Ended {
+    pub exit: Exit,
+    pub report: Report,
+    pub failure: Option<Error>,
 }
 
 /// A file that could not be written is no reason to withhold what the run came to.
@@ -47,8 +57,7 @@ fn told<T>(written: Result<T>) -> Exit {
     Exit::Broke
 }
 
-/// What the run came to, and how the command ends.
-fn run_lab(args: &UpArgs) -> Result<(Report, Result<Exit>)> {
+pub fn run_lab(args: &UpArgs) -> Result<Ended> {
     let (host, plan) = prepare(&args.lab)?;
     let folder = Folder::create(args.out.as_deref(), &plan.lab)?;
     let runtime = super::runtime()?;
@@ -77,8 +86,7 @@ fn run_lab(args: &UpArgs) -> Result<(Report, Result<Exit>)> {
     if args.json {
         print_json(&report)?;
     }
-    let exit = report.exit().max(told(written));
-    Ok((report, failure.map_or(Ok(exit), Err)))
+    Ok(Ended { exit: report.exit().max(told(written)), report, failure })
 }
 
 /// The plan, on this host as it is when nothing of an earlier boot is left to do.

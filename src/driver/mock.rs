@@ -13,11 +13,12 @@ use futures::stream;
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::{AgentId, Built, Driver, Heard, Remains, Started};
+use super::{AgentId, Built, Driver, Heard, Part, Remains, Started};
 use crate::agent::{Order, Word};
 use crate::error::{Error, Result};
 use crate::observe::{Depth, Sample};
 use crate::plan::{HostSetting, Plan};
+use crate::spec::Blow;
 use crate::teardown::Outcome;
 
 /// What happens when an agent is given an order; it may make any agent speak.
@@ -135,6 +136,17 @@ impl Driver for MockDriver {
 
     fn sample(&mut self, _: Depth) -> Sample {
         Sample::default()
+    }
+
+    async fn strike(&mut self, _: &Plan, part: Part, blow: Blow) -> Result<()> {
+        self.note(match part {
+            Part::Agent(agent) => format!("{blow:?} {agent}"),
+            Part::Link(node) => format!("{blow:?} of node {node}"),
+        });
+        if let (Part::Agent(agent), Blow::Kill) = (part, blow) {
+            self.world.borrow_mut().voices.end(agent, "signal 9");
+        }
+        Ok(())
     }
 
     async fn part(&mut self, _: &Plan) -> Result<()> {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{AgentId, Built, Driver, Remains, Started, node_of, process};
+use rustix::process::Signal;
+
+use super::{AgentId, Built, Driver, Part, Remains, Started, node_of, process};
 use crate::agent::confine::Cell;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
@@ -11,9 +13,10 @@ use crate::host::Cgroup;
 use crate::journal::{self, Change, Journal, Moved};
 use crate::kernel::netlink::{End, LOOPBACK, Netlink, Opened, Request};
 use crate::kernel::netns::{self, Namespace};
-use crate::kernel::{cgroup, proc, sysctl};
+use crate::kernel::{self, cgroup, proc, sysctl};
 use crate::observe::{Depth, Eyes, Sample, Seat};
 use crate::plan::{HostSetting, Node, Plan, Role};
+use crate::spec::Blow;
 use crate::teardown::{self, Outcome};
 
 pub struct NetnsDriver {
@@ -23,6 +26,8 @@ pub struct NetnsDriver {
     /// By node: the cgroup with its memory limit.
     cgroups: BTreeMap<usize, PathBuf>,
     moved: Vec<HostSetting>,
+    /// The process of each agent, and since when it is there.
+    agents: BTreeMap<AgentId, (u32, u64)>,
     /// What they have open keeps the namespaces in being: closed before the way down.
     eyes: Option<Eyes>,
 }
@@ -35,6 +40,7 @@ impl NetnsDriver {
             namespaces: Vec::new(),
             cgroups: BTreeMap::new(),
             moved: Vec::new(),
+            agents: BTreeMap::new(),
             eyes: None,
         }
     }
@@ -200,6 +206,7 @@ impl Driver for NetnsDriver {
             let one = process::start(&agent.to_string(), &cell)?;
             let start_time = proc::start_time(Some(one.pid)).unwrap_or(0);
             changes.push(Change::Process { name: agent.to_string(), pid: one.pid, start_time });
+            self.agents.insert(*agent, (one.pid, start_time));
             if let Some(eyes) = &mut self.eyes {
                 eyes.add_agent(agent.to_string(), one.pid);
             }
@@ -207,6 +214,32 @@ impl Driver for NetnsDriver {
         }
         self.journal.note_processes(changes)?;
         Ok(started)
+    }
+
+    async fn strike(&mut self, plan: &Plan, part: Part, blow: Blow) -> Result<()> {
+        match part {
+            Part::Agent(agent) => {
+                let Some((pid, since)) = self.agents.get(&agent).copied() else {
+                    return Err(Error::broke(format!("striking {agent}"), "it was not started yet"));
+                };
+                if let Some(signal) = signal_for(blow) {
+                    kernel::process::signal(pid, since, signal);
+                }
+                Ok(())
+            }
+            Part::Link(client) => {
+                let up = blow == Blow::LinkUp;
+                let runtime = tokio::runtime::Handle::current();
+                // At the client nothing is seen of it: its packets go into a cable with no other end.
+                let opened = netns::inside_each([self.namespaces[0].file()], |_| Opened::here(&runtime));
+                let attempt = || format!("striking the link of {}", plan.nodes[client].name);
+                for netlink in opened {
+                    let mut netlink = netlink.attempt(Exit::Broke, attempt)?.serve();
+                    send(&mut netlink, &plan.server().namespace, &far_end(plan, client, up)).await?;
+                }
+                Ok(())
+            }
+        }
     }
 
     async fn part(&mut self, plan: &Plan) -> Result<()> {
@@ -251,6 +284,30 @@ impl Driver for NetnsDriver {
     fn moved_settings(&self) -> &[HostSetting] {
         &self.moved
     }
+}
+
+fn signal_for(blow: Blow) -> Option<Signal> {
+    match blow {
+        Blow::Kill => Some(Signal::KILL),
+        Blow::Stop => Some(Signal::STOP),
+        Blow::Resume => Some(Signal::CONT),
+        Blow::LinkDown | Blow::LinkUp => None,
+    }
+}
+
+/// Takes down the server's end of a client's link, or brings it up: with it the kernel drops its routes.
+fn far_end(plan: &Plan, client: usize, up: bool) -> Vec<Request> {
+    let Some(link) = plan.links.iter().find(|link| link.client == client) else { return Vec::new() };
+    if !up {
+        return vec![Request::Down { index: link.server_index }];
+    }
+    let mut all = vec![Request::Up { index: link.server_index }];
+    all.extend(
+        requests(plan, 0)
+            .into_iter()
+            .filter(|request| matches!(request, Request::Route { index, .. } if *index == link.server_index)),
+    );
+    all
 }
 
 async fn send(netlink: &mut Netlink, namespace: &str, requests: &[Request]) -> Result<()> {

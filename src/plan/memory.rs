@@ -12,6 +12,9 @@ use crate::units::{grouped, human_bytes};
 /// inode, file and directory entry; the server's end is also watched by epoll.
 pub const SERVER_END: u64 = 4_030;
 pub const CLIENT_END: u64 = 3_840;
+/// What a cgroup is charged for an end, at least: not every kernel charges a server all of it (docs/measuring.md).
+pub const SERVER_CHARGED: u64 = 1_450;
+pub const CLIENT_CHARGED: u64 = 3_700;
 /// A client's end that talks is watched too.
 pub const WATCHED: u64 = 190;
 /// What an agent keeps for a connection itself: its descriptor, and the state of its echo.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Node, Role};
 use crate::error::{Error, Result};
 use crate::host::{Capability, Host};
-use crate::spec::{Lab, Reactors as AskedReactors, Spec};
+use crate::spec::{Lab, Processes, Spec};
 use crate::units::{PortRange, grouped};
 
 /// Descriptors a process opens for itself: standard streams, epoll, the chain's sockets, a file it reads.
@@ -138,21 +138,24 @@ fn most_for(lab: &Lab, host: &Host, role: Role) -> Result<u64> {
 }
 
 /// What a reactor has open besides its connections.
-fn reactor_own(spec: &Spec) -> u64 {
+pub fn reactor_own(spec: &Spec) -> u64 {
     REACTOR_OWN + spec.server.ports.len() as u64
 }
 
 fn reactors_for(spec: &Spec, room: u64, connections: u64) -> u64 {
     match spec.server.reactors {
-        AskedReactors::Auto => connections.div_ceil(room),
-        AskedReactors::Count(count) => u64::from(count),
+        Processes::Auto => connections.div_ceil(room),
+        Processes::Count(count) => u64::from(count),
     }
 }
 
 /// How many swarms carry a client's share.
 fn swarms_for(spec: &Spec, host: &Host, room: u64, share: u64) -> u64 {
     let wanted = SWARMS_WANTED.min(u64::from(host.machine_cpus)).div_ceil(spec.clients.count.into());
-    share.div_ceil(room).max(wanted).min(share)
+    match spec.clients.processes {
+        Processes::Auto => share.div_ceil(room).max(wanted).min(share),
+        Processes::Count(count) => u64::from(count).min(share),
+    }
 }
 
 /// Shares differ by one at most, so there are two kinds of them.
@@ -181,17 +184,22 @@ pub fn reactors(lab: &Lab, host: &Host) -> Result<Reactors> {
     }
     let count = reactors_for(spec, room, spec.connections);
     let capacity = spec.connections.div_ceil(count.max(1));
-    if capacity > room {
+    if capacity > room && !spec.anyway {
         return Err(too_few_reactors(lab, host, count, own, most));
     }
     if count > MOST_AGENTS {
         return Err(too_many_agents(lab, count, spec.connections.div_ceil(room)));
     }
-    let capacity = if count > 1 { room.min(spec.connections) } else { spec.connections };
+    let capacity = match capacity > room {
+        // They go on until the kernel says that there are no descriptors left.
+        true => spec.connections,
+        false if count > 1 => room.min(spec.connections),
+        false => spec.connections,
+    };
     Ok(Reactors {
         count: u32::try_from(count).unwrap_or(u32::MAX),
         capacity,
-        nofile: capacity + own,
+        nofile: capacity.saturating_add(own).min(most),
         backlog: spec.server.backlog.unwrap_or_else(|| backlog(spec)),
     })
 }
@@ -228,7 +236,8 @@ fn too_few_reactors(lab: &Lab, host: &Host, count: u64, own: u64, most: u64) -> 
 /// Every client opens an even share, split into as few processes as descriptors allow.
 pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>> {
     let spec = &lab.spec;
-    let room = most_for(lab, host, Role::Client)?.saturating_sub(SWARM_OWN);
+    let most = most_for(lab, host, Role::Client)?;
+    let room = most.saturating_sub(SWARM_OWN);
     if room == 0 {
         return Err(Error::host("planning the clients", "a process may open no descriptors beyond its own")
             .remedy("raise the limit (`ulimit -n`)"));
@@ -253,7 +262,7 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
                 node: client + 1,
                 first,
                 count,
-                nofile: count + SWARM_OWN,
+                nofile: (count + SWARM_OWN).min(most),
                 source_ports: spec.clients.ports,
             });
             first += count;
@@ -262,6 +271,15 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
     // The clients take turns: two processes of one client would contend for the same routes and counters.
     swarms.sort_by_key(|swarm| (swarm.first / swarm.count.max(1), swarm.node));
     Ok(swarms)
+}
+
+/// Connections that the clients' descriptors allow; none: as many processes are started as are needed.
+pub fn client_room(lab: &Lab, host: &Host) -> Option<(u64, String)> {
+    let Processes::Count(count) = lab.spec.clients.processes else { return None };
+    let most = most_for(lab, host, Role::Client).ok()?;
+    let clients = u64::from(lab.spec.clients.count);
+    let room = most.saturating_sub(SWARM_OWN).saturating_mul(clients * u64::from(count));
+    Some((room, format!("{clients} × {count} processes with {} descriptors", grouped(most))))
 }
 
 /// `total` in `parts` whole numbers that differ by one at most.

@@ -20,7 +20,7 @@ pub(super) struct Invalid {
     pub remedy: String,
 }
 
-type Checked = Result<(), Invalid>;
+pub(super) type Checked = Result<(), Invalid>;
 
 pub(super) fn validate(spec: &Spec) -> Checked {
     name(spec)?;
@@ -31,6 +31,7 @@ pub(super) fn validate(spec: &Spec) -> Checked {
     settings("sysctl.host", &spec.sysctl.host, false)?;
     settings("sysctl.server", &spec.sysctl.server, true)?;
     settings("sysctl.client", &spec.sysctl.client, true)?;
+    super::faults::validate(&spec.faults, spec.ramp.rounds)?;
     expectations(spec)
 }
 
@@ -64,6 +65,7 @@ fn at_least_one(spec: &Spec) -> Checked {
         ("clients.count", Some(spec.clients.count.into())),
         ("clients.addresses", Some(spec.clients.addresses.into())),
         ("ramp.window", Some(spec.ramp.window.into())),
+        ("ramp.rounds", Some(spec.ramp.rounds.into())),
         ("server.backlog", count(spec.server.backlog)),
         ("limits.server.nofile", limits.server.nofile.map(|count| count.0)),
         ("limits.server.memory", limits.server.memory.map(|bytes| bytes.0)),
@@ -161,11 +163,12 @@ fn expectations(spec: &Spec) -> Checked {
     let Some(Share::Count(established)) = spec.expect.established else {
         return Ok(());
     };
+    let asked = spec.connections.saturating_mul(spec.ramp.rounds.into());
     check(
-        established <= spec.connections,
+        established <= asked,
         "expect.established",
         || {
-            let (expected, asked) = (grouped(established), grouped(spec.connections));
+            let (expected, asked) = (grouped(established), grouped(asked));
             format!("{expected} connections are expected, but only {asked} are asked for")
         },
         "expect no more than `connections`, or write 100%",

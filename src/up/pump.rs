@@ -9,7 +9,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use super::Run;
-use crate::agent::Word;
+use crate::account::Totals;
+use crate::agent::{Tally, Word};
 use crate::crew::{self, Crew};
 use crate::driver::{AgentId, Driver, Heard, Remains};
 use crate::error::{Attempt, Result};
@@ -30,6 +31,14 @@ pub struct Interrupts {
     ignoring: bool,
     /// When the last one was ignored.
     ignored: Option<Instant>,
+}
+
+/// Comes at that time; none: never.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => pending().await,
+    }
 }
 
 /// The signal that ended a run before its time.
@@ -102,6 +111,7 @@ enum Came {
     Nobody,
     Tick,
     Look,
+    Fault,
     Over,
     Interrupted(Stop),
 }
@@ -119,15 +129,22 @@ impl<D: Driver> Run<'_, D> {
 
     /// Hears everyone for as long as any count moves, and for `patience` after. Whether it was met.
     pub async fn pump_while_moving(&mut self, patience: Duration, met: impl Fn(&Self) -> bool) -> bool {
-        let mut seen = self.log.account.totals();
+        let mut seen = self.moved_so_far();
         loop {
             self.pump_for(patience, &met).await;
-            let now = self.log.account.totals();
+            let now = self.moved_so_far();
             if met(self) || now == seen || !self.is_pumping() {
                 return met(self);
             }
             seen = now;
         }
+    }
+
+    /// What counts as getting on. A reactor without room tries again and again, and gets nowhere.
+    fn moved_so_far(&self) -> Totals {
+        let mut totals = self.log.account.totals();
+        (totals.server.tried, totals.server.failed) = (0, Tally::default());
+        totals
     }
 
     /// An interrupt ends all waiting, until they are ignored.
@@ -139,32 +156,27 @@ impl<D: Driver> Run<'_, D> {
         let mut tick = tokio::time::interval(PROGRESS);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tick.reset();
-        let over = async move {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => pending().await,
-            }
-        };
+        let over = until(deadline);
         tokio::pin!(over);
         let mut nobody = false;
         while !met(self) && self.is_pumping() {
-            let due = self.watch.due();
-            let look = async move {
-                match due {
-                    Some(due) => tokio::time::sleep_until(due).await,
-                    None => pending().await,
-                }
-            };
+            let look = until(self.watch.due());
+            let fault = until(self.faults.due());
             let came = tokio::select! {
                 biased;
                 signal = self.interrupts.next() => Came::Interrupted(signal),
                 heard = self.crew.next(), if !nobody => heard.map_or(Came::Nobody, |(agent, heard)| Came::Heard(agent, heard)),
                 _ = tick.tick() => Came::Tick,
                 () = look => Came::Look,
+                () = fault => Came::Fault,
                 () = &mut over => Came::Over,
             };
             match came {
-                Came::Heard(agent, heard) => self.take(agent, heard).await,
+                Came::Heard(agent, heard) => {
+                    self.take(agent, heard).await;
+                    self.strike_due().await;
+                }
+                Came::Fault => self.strike_due().await,
                 Came::Tick => self.tell_progress(),
                 Came::Look => {
                     self.look(self.watch.depth());

@@ -60,7 +60,7 @@ prop_compose! {
         let range = |(first, more): (u16, u16)| PortRange { first, last: first.saturating_add(more) };
         spec.clients.ports = range(client_ports);
         spec.server.ports = crate::units::Ports(vec![range(server_ports)]);
-        spec.server.reactors = reactors.map_or(spec::Reactors::Auto, spec::Reactors::Count);
+        spec.server.reactors = reactors.map_or(spec::Processes::Auto, spec::Processes::Count);
         spec.limits.client.nofile = nofile.map(Count);
         spec.limits.client.cpus = cpus;
         lab

@@ -213,9 +213,9 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
     })
 }
 
-/// Only a root that makes the lab itself: in a user namespace there is no nobody to become.
+/// A container's root may not; its agents stay root then, without any capability.
 fn may_become_nobody(host: &Host) -> bool {
-    let needed = [Capability::SysAdmin, Capability::Setuid, Capability::Setgid];
+    let needed = [Capability::Setuid, Capability::Setgid];
     host.uid == 0 && needed.into_iter().all(|capability| host.has(capability))
 }
 

@@ -21,7 +21,7 @@ RUN mkdir src \
 COPY src src
 RUN touch src/main.rs src/lib.rs \
     && cargo build --release --locked \
-    && mkdir -p /image/usr/bin /image/run /image/lab/runs /image/usr/share/doc/c1m-lab \
+    && mkdir -p /image/usr/bin /image/run /image/var/lib /image/lab/runs /image/usr/share/doc/c1m-lab \
     && cp target/*/release/c1m-lab /image/usr/bin/
 
 COPY lab.yaml /image/lab/

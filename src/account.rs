@@ -30,6 +30,8 @@ pub struct Account {
     pub peak_per_second: u64,
     /// The clients' count when the ramp was over.
     pub ramped: u64,
+    /// How many were established when the first one failed, where the ramp was to go on until then.
+    pub broke_at: Option<u64>,
     pub ended_early: Vec<(AgentId, String)>,
     pub unsettled: Vec<(Phase, u64, u64)>,
     /// The signal that cut the run short. Ending a lab that only stands is no interruption.
@@ -93,6 +95,7 @@ impl Account {
             Event::AgentEnded { agent, how, planned: false } => self.lose_agent(*agent, how),
             Event::AgentSilent { agent } => self.lose_agent(*agent, SILENT),
             Event::Unsettled { phase, clients, server } => self.unsettled.push((*phase, *clients, *server)),
+            Event::Breaks { established } => self.broke_at = Some(*established),
             Event::Standing => self.standing = true,
             Event::Interrupted { .. } if self.standing => {}
             Event::Interrupted { signal } => self.interrupted = Some(signal.clone()),

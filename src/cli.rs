@@ -36,6 +36,8 @@ impl Cli {
 pub enum Command {
     /// Build the lab, open the connections, hold them, report, and leave the host as it was
     Up(UpArgs),
+    /// Run, lift the limit that bit, run again, until every connection stands; prints the ladder
+    Climb(ClimbArgs),
     /// Show everything `up` would do; needs no root and touches nothing
     Plan(PlanArgs),
     /// Show what this host allows, what a lab needs of it, and the remedy where it falls short
@@ -106,6 +108,18 @@ pub struct UpArgs {
     /// Say nothing but errors
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct ClimbArgs {
+    #[command(flatten)]
+    pub lab: LabArgs,
+    /// Where ladder.json and the folder of each step go [default: runs/<name>-climb-<time>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Show each run as `up` does
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 #[derive(Args, Clone, Debug)]

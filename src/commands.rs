@@ -2,6 +2,7 @@
 
 pub mod by_hand;
 pub mod check;
+pub mod climb;
 pub mod completions;
 pub mod docs;
 pub mod down;
@@ -25,6 +26,7 @@ use crate::spec::{self, Lab, Override};
 pub fn run(command: Command) -> Result<Exit> {
     match command {
         Command::Up(args) => up::run(&args),
+        Command::Climb(args) => climb::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Down(args) => down::run(&args),

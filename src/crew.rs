@@ -60,6 +60,8 @@ impl Crew {
     pub async fn order(&mut self, agent: AgentId, order: &Order) {
         let Some(member) = self.members.get_mut(&agent) else { return };
         member.ramping |= *order == Order::Go;
+        // Told to rest, it connects no more.
+        member.ramping &= *order != Order::Rest;
         member.owes_answer |= matches!(order, Order::Weigh | Order::Rest);
         let Some(orders) = member.orders.as_mut() else { return };
         let Ok(mut line) = serde_json::to_vec(order) else { return };

@@ -135,6 +135,10 @@ pub enum Event {
         connections: u64,
         remains: Remains,
     },
+    /// `ramp.until: breaks`: the first connection has failed or was lost; no more are opened.
+    Breaks {
+        established: u64,
+    },
     /// Client and server did not come to agree in time.
     Unsettled {
         phase: Phase,

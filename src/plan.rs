@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::host::{Capability, Host};
-use crate::spec::{DriverKind, ExpectSpec, Lab, TrafficKind};
+use crate::spec::{DriverKind, ExpectSpec, Lab, TrafficKind, Until};
 use crate::units::{Ports, Rate, Subnet};
 pub use faults::{Fault, Whom};
 pub use limits::Limit;
@@ -117,6 +117,7 @@ pub struct Ramp {
     pub rate: Rate,
     pub window: u32,
     pub timeout: Duration,
+    pub until: Until,
     pub rounds: u32,
 }
 
@@ -167,12 +168,7 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         swarms_at_once: processes::swarms_at_once(host, &swarms),
         reactors,
         swarms,
-        ramp: Ramp {
-            rate: spec.ramp.rate,
-            window: spec.ramp.window,
-            timeout: spec.ramp.timeout.0,
-            rounds: spec.ramp.rounds,
-        },
+        ramp: ramp(spec),
         hold: spec.hold.0,
         echo: echo(lab),
         host_settings,
@@ -256,6 +252,17 @@ fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
         )));
     }
     Ok(sum)
+}
+
+fn ramp(spec: &crate::spec::Spec) -> Ramp {
+    let ramp = &spec.ramp;
+    Ramp {
+        rate: ramp.rate,
+        window: ramp.window,
+        timeout: ramp.timeout.0,
+        until: ramp.until,
+        rounds: ramp.rounds,
+    }
 }
 
 fn echo(lab: &Lab) -> Option<Echo> {

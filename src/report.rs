@@ -20,6 +20,7 @@ use crate::event::{Moment, Phase};
 use crate::exit::Exit;
 use crate::observe::names;
 use crate::plan::Plan;
+use crate::spec::Until;
 use crate::teardown::{Leftover, Restored};
 pub use expectations::Expectation;
 
@@ -47,6 +48,8 @@ pub struct Report {
     pub untried: u64,
     /// Established connections that ended before they were to be closed, seen from the clients.
     pub lost: Ends,
+    /// Established connections when the first one failed or was lost, where `ramp.until` is `breaks`.
+    pub breaks_at: Option<u64>,
     /// How long each phase took.
     pub seconds: Seconds,
     /// Connections established per second, over the whole ramp.
@@ -200,6 +203,7 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
         failed: ends(&totals.clients.failed),
         untried: plan.asked().saturating_sub(totals.clients.tried),
         lost: ends(&totals.clients.lost),
+        breaks_at: account.broke_at,
         seconds: seconds(account),
         rate_per_second: account.rate_per_second().map(|rate| rate as u64),
         peak_rate_per_second: (account.peak_per_second > 0).then_some(account.peak_per_second),
@@ -348,6 +352,13 @@ fn explain_nulls(report: &mut Report, plan: &Plan) {
         if seconds.is_none() {
             missing(&format!("seconds.{phase}"), "the run ended before this phase did");
         }
+    }
+    if report.breaks_at.is_none() {
+        let why = match plan.ramp.until {
+            Until::Breaks => "nothing broke",
+            Until::Done => "the ramp was not to go on until something breaks",
+        };
+        missing("breaks_at", why);
     }
     if report.rate_per_second.is_none() {
         missing("rate_per_second", "the ramp did not end");

@@ -163,6 +163,19 @@ pub struct RampSpec {
     /// How often to open all connections: before each next round the clients close them in the orderly way.
     #[schemars(range(min = 1))]
     pub rounds: u32,
+    /// When to stop opening connections.
+    pub until: Until,
+}
+
+/// When to stop opening connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Until {
+    /// When all have been tried.
+    #[default]
+    Done,
+    /// When the first one fails or is lost: `connections` is only a bound, and leaving out the rest is no failure.
+    Breaks,
 }
 
 /// What the connections carry while they are held.
@@ -283,7 +296,13 @@ impl Default for ClientsSpec {
 
 impl Default for RampSpec {
     fn default() -> Self {
-        RampSpec { rate: Rate::Max, window: 256, timeout: Period(Duration::from_secs(10)), rounds: 1 }
+        RampSpec {
+            rate: Rate::Max,
+            window: 256,
+            timeout: Period(Duration::from_secs(10)),
+            until: Until::Done,
+            rounds: 1,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::event::{Event, Moment, Phase};
 use crate::log::Log;
 use crate::observe::{Depth, Sample, Watch};
 use crate::plan::Plan;
-use crate::spec::Moment as FaultMoment;
+use crate::spec::{Moment as FaultMoment, Until};
 use crate::teardown::Outcome;
 use crate::units::Rate;
 use faults::Faults;
@@ -141,12 +141,13 @@ impl<'a, D: Driver> Run<'a, D> {
             self.ramp_next_swarm().await;
         }
         let patience = self.plan.ramp.timeout + PROMPT;
-        while !self.pump_while_moving(patience, Self::everything_is_tried).await && self.goes_on() {
+        while !self.pump_while_moving(patience, Self::ramp_is_over).await && self.goes_on() {
             // Whoever is at it does not get on: the others have their turn.
             self.give_up_on_silent();
             self.ramp.ramping = 0;
             self.ramp_next_swarm().await;
         }
+        self.stop_if_broken().await;
         self.settle().await;
     }
 
@@ -163,6 +164,36 @@ impl<'a, D: Driver> Run<'a, D> {
     fn all_is_closed(&self) -> bool {
         let totals = self.log.account.totals();
         totals.clients.open == 0 && totals.server.open == 0
+    }
+
+    fn ramp_is_over(&self) -> bool {
+        self.everything_is_tried() || self.has_broken()
+    }
+
+    /// Whether the ramp was to go on until a connection fails or is lost, and one has.
+    fn has_broken(&self) -> bool {
+        self.plan.ramp.until == Until::Breaks && {
+            let clients = self.log.account.totals().clients;
+            clients.failed.total() + clients.lost.total() > 0
+        }
+    }
+
+    /// Whoever still connects stops: it is known where the limit is.
+    async fn stop_if_broken(&mut self) {
+        if !self.has_broken() {
+            return;
+        }
+        let established = self.log.account.totals().clients.established;
+        self.log.tell(Event::Breaks { established });
+        self.stop_connecting().await;
+    }
+
+    /// What is under way is given up at the drain.
+    async fn stop_connecting(&mut self) {
+        self.ramp.next_swarm = self.plan.swarms.len() as u32;
+        self.ramp.ramping = 0;
+        self.crew.order_all(crew::swarms, &Order::Rest).await;
+        self.hear_answers(PROMPT).await;
     }
 
     fn everything_is_tried(&self) -> bool {
@@ -252,8 +283,7 @@ impl<'a, D: Driver> Run<'a, D> {
         self.interrupts.ignore();
         if self.ramp.ramping > 0 {
             // Whoever still connects must stop before the routes go, or finds the network unreachable.
-            self.crew.order_all(crew::swarms, &Order::Rest).await;
-            self.hear_answers(PROMPT).await;
+            self.stop_connecting().await;
         }
         if let Err(error) = self.driver.part(self.plan).await {
             self.log.tell(Event::Broke { why: error.to_string() });

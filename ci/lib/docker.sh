@@ -32,6 +32,9 @@ docker_start() {
     local daemon
     read -r daemon docker_client < <(docker_programs)
     mkdir -p "$docker_folder/config"
+    # The daemon leaves a key there, wherever its data is.
+    docker_key=
+    [[ -e /etc/docker/key.json ]] || docker_key=/etc/docker/key.json
     local driver
     for driver in overlay2 vfs; do
         docker_try "$daemon" "$driver" && return
@@ -46,7 +49,7 @@ docker_try() {
     # No bridge, no firewall rules, no forwarding: the host's network stays as it is.
     setsid "$1" --storage-driver "$2" --host "unix://$docker_folder/socket" --data-root "$docker_folder/data" \
         --exec-root "$docker_folder/exec" --pidfile "$docker_folder/pid" --cgroup-parent "$docker_group" \
-        --deprecated-key-path "$docker_folder/key.json" --bridge=none --iptables=false --ip6tables=false \
+        --bridge=none --iptables=false --ip6tables=false \
         --ip-forward=false --ip-masq=false --userland-proxy=false >"$docker_folder/log" 2>&1 </dev/null &
     docker_pid=$!
     local try
@@ -83,6 +86,10 @@ docker_stop() {
         while read -r mount; do umount -l "$mount" || true; done
     find /sys/fs/cgroup -depth -type d -path "*$docker_group*" 2>/dev/null |
         while read -r group; do rmdir "$group" 2>/dev/null || true; done
+    if [[ -n $docker_key ]]; then
+        rm -f "$docker_key"
+        rmdir --ignore-fail-on-non-empty "${docker_key%/*}" 2>/dev/null || true
+    fi
     rm -rf "$docker_folder"
     docker_folder=
 }

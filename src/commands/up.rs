@@ -38,10 +38,10 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
 }
 
 /// A run that has come to a report, even if it broke before anything was built.
-struct Ended {
-    exit: Exit,
-    report: Report,
-    failure: Option<Error>,
+pub struct Ended {
+    pub exit: Exit,
+    pub report: Report,
+    pub failure: Option<Error>,
 }
 
 /// A file that could not be written is no reason to withhold what the run came to.
@@ -51,7 +51,7 @@ fn told<T>(written: Result<T>) -> Exit {
     Exit::Broke
 }
 
-fn run_lab(args: &UpArgs) -> Result<Ended> {
+pub fn run_lab(args: &UpArgs) -> Result<Ended> {
     let (host, plan) = prepare(&args.lab)?;
     lowering::check(&plan.host_settings, args.lower_host_limits)?;
     let folder = Folder::create(args.out.as_deref(), &plan.lab)?;

@@ -42,7 +42,9 @@ pub enum Order {
     Hold,
     /// Swarm: no more traffic; wait for what is on its way, look at every connection once more.
     Rest,
-    /// Close everything; closings by the other side are planned from now on.
+    /// The end is near: closings by the other side are planned from now on.
+    Ending,
+    /// Close everything.
     Drain,
 }
 
@@ -104,8 +106,8 @@ pub enum Word {
     },
 }
 
-/// Ends a connection with at most one packet, and without TIME_WAIT.
-fn close_at_once(connection: OwnedFd) {
+/// Has a connection end with at most one packet, and without TIME_WAIT. What a listener accepts inherits it.
+fn close_at_once(socket: &OwnedFd) {
     // If this fails the connection is closed all the same, the long way.
-    let _ = rustix::net::sockopt::set_socket_linger(&connection, Some(Duration::ZERO));
+    let _ = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
 }

@@ -43,6 +43,8 @@ pub struct Plan {
     pub swarms: Vec<Swarm>,
     /// Swarms that connect at the same time; the next begins when one is done.
     pub swarms_at_once: usize,
+    /// How many agents close at a time, when the run ends.
+    pub drains_at_once: usize,
     pub ramp: Ramp,
     pub hold: Duration,
     pub echo: Option<Echo>,
@@ -150,6 +152,7 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         nodes,
         tuples,
         server_ports: spec.server.ports.clone(),
+        drains_at_once: processes::drains_at_once(host),
         swarms_at_once: processes::swarms_at_once(host, &swarms),
         reactors,
         swarms,

@@ -33,6 +33,8 @@ pub struct Run<'a, D: Driver> {
     log: &'a mut Log,
     interrupts: Interrupts,
     ramp: RampState,
+    /// How many agents close at a time; none before the drain.
+    drains_at_once: usize,
     watch: Watch,
 }
 
@@ -55,6 +57,7 @@ impl<'a, D: Driver> Run<'a, D> {
             log,
             interrupts,
             ramp: RampState::default(),
+            drains_at_once: 0,
             watch: Watch::default(),
         }
     }
@@ -216,19 +219,32 @@ impl<'a, D: Driver> Run<'a, D> {
             self.crew.order_all(crew::swarms, &Order::Rest).await;
             self.hear_answers(PROMPT).await;
         }
+        self.crew.order_all(crew::everyone, &Order::Ending).await;
         if let Err(error) = self.driver.part(self.plan).await {
             self.log.tell(Event::Broke { why: error.to_string() });
         }
-        self.crew.order_all(crew::everyone, &Order::Drain).await;
-        let drained = |run: &Self| {
-            let totals = run.log.account.totals();
-            totals.clients.open == 0 && totals.server.open == 0
-        };
-        if !self.pump_while_moving(SETTLE, drained).await {
+        // Those that do not get on must not keep the others from their turn.
+        for at_once in [self.plan.drains_at_once, usize::MAX] {
+            self.drains_at_once = at_once;
+            self.drain_next().await;
+            self.pump_while_moving(SETTLE, Self::is_drained).await;
+        }
+        if !self.is_drained() {
             self.tell_unsettled(Phase::Drain);
         }
         self.sample(Moment::Drained);
         self.end(Phase::Drain, began);
+    }
+
+    fn is_drained(&self) -> bool {
+        let totals = self.log.account.totals();
+        totals.clients.open == 0 && totals.server.open == 0
+    }
+
+    async fn drain_next(&mut self) {
+        while let Some(agent) = self.crew.next_to_drain(self.drains_at_once) {
+            self.crew.order(agent, &Order::Drain).await;
+        }
     }
 
     async fn down(&mut self) -> Result<()> {

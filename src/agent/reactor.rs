@@ -40,8 +40,8 @@ pub struct Reactor {
     /// At index `descriptor`: the connection.
     held: Vec<Option<OwnedFd>>,
     capacity: u64,
-    /// Closings are planned from now on.
-    draining: bool,
+    /// Closings by the other side are planned from now on.
+    ending: bool,
     counts: Counts,
     buffer: Vec<u8>,
     /// Echoes that did not fit into a socket's send buffer.
@@ -69,7 +69,7 @@ impl Reactor {
             retry: false,
             held: Vec::new(),
             capacity,
-            draining: false,
+            ending: false,
             counts: Counts::default(),
             buffer: Vec::new(),
             unsent: HashMap::new(),
@@ -120,13 +120,9 @@ impl Reactor {
         self.listeners.clear();
     }
 
-    /// Closings are planned from now on.
-    pub fn drain(&mut self) {
-        self.draining = true;
-    }
-
-    pub fn draining(&self) -> bool {
-        self.draining
+    /// Closings by the other side are planned from now on.
+    pub fn expect_end(&mut self) {
+        self.ending = true;
     }
 
     /// Closes some of the connections, without a word to the other side. True: all are closed.
@@ -136,7 +132,7 @@ impl Reactor {
                 None => return true,
                 Some(None) => {}
                 Some(Some(connection)) => {
-                    super::close_at_once(connection);
+                    drop(connection);
                     self.counts.open -= 1;
                     self.counts.closed += 1;
                 }
@@ -234,7 +230,7 @@ impl Reactor {
     }
 
     fn serve(&mut self, descriptor: usize, ended: bool) {
-        if self.draining && ended {
+        if self.ending && ended {
             return self.close(descriptor);
         }
         if !self.unsent.is_empty()
@@ -249,7 +245,7 @@ impl Reactor {
         let mut buffer = std::mem::take(&mut self.buffer);
         while let Some(Some(connection)) = self.held.get(descriptor) {
             match rustix::net::recv(connection, &mut buffer[..], RecvFlags::empty()) {
-                Ok((0, _)) if self.draining => self.close(descriptor),
+                Ok((0, _)) if self.ending => self.close(descriptor),
                 Ok((0, _)) => self.lose(descriptor, CLOSED_BY_PEER),
                 Ok((length, _)) => {
                     let sent = self.send(descriptor, &buffer[..length]);
@@ -260,7 +256,7 @@ impl Reactor {
                 }
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
-                Err(_) if self.draining => self.close(descriptor),
+                Err(_) if self.ending => self.close(descriptor),
                 Err(error) => self.lose(descriptor, &super::errno::name(error)),
             }
         }
@@ -319,6 +315,7 @@ fn listen_on(address: Ipv4Addr, port: u16, backlog: u32) -> Result<OwnedFd, Errn
     let listener =
         rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP))?;
     sockopt::set_socket_reuseaddr(&listener, true)?;
+    super::close_at_once(&listener);
     rustix::net::bind(&listener, &SocketAddrV4::new(address, port))?;
     rustix::net::listen(&listener, i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(listener)

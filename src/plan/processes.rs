@@ -222,6 +222,11 @@ pub fn swarms_at_once(host: &Host, swarms: &[Swarm]) -> usize {
     (host.machine_cpus as usize + 1).min(swarms.len().max(1))
 }
 
+/// So many keep all CPUs busy, and those that are done are given back to the system meanwhile.
+pub fn drains_at_once(host: &Host) -> usize {
+    host.machine_cpus as usize + 1
+}
+
 /// A role with `cpus: n` runs on n CPUs, the clients' beginning after the server's, as separate machines would.
 pub fn place_on_cpus(spec: &Spec, host: &Host, nodes: &mut [Node]) {
     let mut next = 0;

@@ -74,7 +74,7 @@ impl Good {
                 voices.say(agent, Word::Ramped);
             }
             Order::Weigh => voices.say(agent, Word::Weight { private_bytes: Some(1) }),
-            Order::Hold | Order::Tell => {}
+            Order::Hold | Order::Tell | Order::Ending => {}
             Order::Rest => voices.say(agent, Word::Rested { latencies: Vec::new() }),
             Order::Drain => {
                 self.count(voices, agent, |counts| counts.closed += std::mem::take(&mut counts.open));

@@ -106,8 +106,8 @@ pub enum Word {
     },
 }
 
-/// Has a connection end with at most one packet, and without TIME_WAIT. What a listener accepts inherits it.
-fn close_at_once(socket: &OwnedFd) {
+/// Ends a connection with at most one packet, and without TIME_WAIT.
+fn close_at_once(connection: OwnedFd) {
     // If this fails the connection is closed all the same, the long way.
-    let _ = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+    let _ = rustix::net::sockopt::set_socket_linger(&connection, Some(Duration::ZERO));
 }

@@ -309,7 +309,8 @@ impl<'a, D: Driver> Run<'a, D> {
     /// One reactor stands by while another accepts, until all planned ones are started.
     async fn start_next_reactor(&mut self) -> Result<()> {
         let place = self.ramp.next_reactor;
-        if place >= self.plan.reactors.count {
+        // A reactor that ends on the way down makes the next one accept; none is to follow that.
+        if place >= self.plan.reactors.count || self.drains_at_once > 0 {
             return Ok(());
         }
         self.ramp.next_reactor += 1;

@@ -132,7 +132,7 @@ impl Reactor {
                 None => return true,
                 Some(None) => {}
                 Some(Some(connection)) => {
-                    drop(connection);
+                    super::close_at_once(connection);
                     self.counts.open -= 1;
                     self.counts.closed += 1;
                 }
@@ -315,7 +315,6 @@ fn listen_on(address: Ipv4Addr, port: u16, backlog: u32) -> Result<OwnedFd, Errn
     let listener =
         rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP))?;
     sockopt::set_socket_reuseaddr(&listener, true)?;
-    super::close_at_once(&listener);
     rustix::net::bind(&listener, &SocketAddrV4::new(address, port))?;
     rustix::net::listen(&listener, i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(listener)

@@ -335,8 +335,7 @@ impl Swarm {
                 None => return true,
                 Some(None) => {}
                 Some(Some(connection)) => {
-                    super::close_at_once(&connection);
-                    drop(connection);
+                    super::close_at_once(connection);
                     self.counts.open -= 1;
                     self.counts.closed += 1;
                 }

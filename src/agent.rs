@@ -48,7 +48,9 @@ pub enum Order {
     },
     /// Swarm: close every connection in the orderly way; then it can connect anew.
     Close,
-    /// Close everything; closings by the other side are planned from now on.
+    /// The end is near: closings by the other side are planned from now on.
+    Ending,
+    /// Close everything.
     Drain,
 }
 

@@ -8,7 +8,8 @@ use common::*;
 
 /// Runs it where `/proc/sys` is mounted read-only, as docker and podman do, with these capabilities alone.
 fn contained(capabilities: &[&str], arguments: &[&str]) -> Output {
-    let script = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec setpriv \"$@\"";
+    let script =
+        "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec setpriv \"$@\"";
     let kept: Vec<String> = capabilities.iter().map(|name| format!("+{name}")).collect();
     Command::new("unshare")
         .args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"])
@@ -93,7 +94,8 @@ fn what_cannot_be_changed_is_told_and_planned_around() {
         && most < 1 << 31
     {
         let more = (most / 2 + 1).to_string();
-        let plan = contained(&FEWEST, &["plan", &file, "--connections", &more, "--set", "clients.addresses=64"]);
+        let plan =
+            contained(&FEWEST, &["plan", &file, "--connections", &more, "--set", "clients.addresses=64"]);
         assert_eq!(plan.status.code(), Some(3), "{}", stderr(&plan));
         assert!(stderr(&plan).contains("fs.file-max is"), "{}", stderr(&plan));
         assert!(stderr(&plan).contains("on the host: `sysctl -w fs.file-max="), "{}", stderr(&plan));

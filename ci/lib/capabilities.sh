@@ -10,7 +10,7 @@ capabilities=(
 
 # A short run with echoes, and its agents' user.
 short() {
-    lab "$@" -- up labs/smoke.yaml --hold 600ms --set "name=$name" --out runs/r --quiet >"$scratch/short" 2>&1
+    lab "$@" -- up labs/smoke.yaml --hold 600ms --set "name=$name" --quiet >"$scratch/short" 2>&1
 }
 
 # The user that the agents of a run are, seen from the host.
@@ -35,8 +35,19 @@ all_but() {
 
 row() { printf '%-46s %s\n' "$1" "$2"; }
 
+why() { grep -m 1 -e '^error' -e '^docker:' "$scratch/short" | cut -c1-160; }
+
 outcome() {
-    if short "$@"; then echo works; else echo "fails: $(tail -1 "$scratch/short" | cut -c1-150)"; fi
+    if short "$@"; then echo works; else echo "fails: $(why)"; fi
+}
+
+# Whether the runner can end an agent that hangs.
+hung() {
+    set +e
+    (set -e; stop_in_order hung) >"$scratch/hung" 2>&1
+    local code=$?
+    set -e
+    if ((code == 0)); then echo yes; else echo "no: $(grep -o 'left .*' "$scratch/hung" | head -1)"; fi
 }
 
 find_capabilities() {
@@ -57,7 +68,7 @@ find_capabilities() {
         mapfile -t options < <(all_but "$each")
         if ! short --cap-drop ALL "${options[@]}"; then
             missed+=("$each")
-            row "all but $each" "fails: $(tail -1 "$scratch/short" | cut -c1-150)"
+            row "all but $each" "fails: $(why)"
         fi
     done
     mapfile -t options < <(with "${missed[@]}")
@@ -72,10 +83,9 @@ find_capabilities() {
     done
     mapfile -t more < <(with SETUID SETGID)
     for each in '' KILL; do
-        local as=("${options[@]}" "${more[@]}")
-        [[ -z $each ]] || as+=(--cap-add "$each")
-        needed_now=("${as[@]}")
-        row "a hung agent is ended, SETUID SETGID $each" "$(nobody=("${as[@]}"); if (set -e; stop_in_order hung) >"$scratch/hung" 2>&1; then echo yes; else docker rm -f "$container" >/dev/null 2>&1; echo no; fi)"
+        nobody=(--cap-drop ALL "${options[@]}" "${more[@]}")
+        [[ -z $each ]] || nobody+=(--cap-add "$each")
+        row "a hung agent is ended, SETUID SETGID $each" "$(hung)"
     done
     mkdir -p "$scratch/other" && chown 12345 "$scratch/other"
     for each in '' DAC_OVERRIDE; do
@@ -90,9 +100,8 @@ find_capabilities() {
     row 'seccomp=unconfined' "$(outcome "${fewest[@]}" --security-opt seccomp=unconfined)"
     row 'pids-limit 64' "$(outcome "${fewest[@]}" --pids-limit 64)"
     row 'memory 256m' "$(outcome "${fewest[@]}" --memory 256m)"
-    row 'no capability, seccomp=unconfined' "$(outcome --cap-drop ALL --security-opt seccomp=unconfined)"
-    row '… and systempaths=unconfined' \
-        "$(outcome --cap-drop ALL --security-opt seccomp=unconfined --security-opt systempaths=unconfined)"
-    row '… as user 1000' "$(outcome --cap-drop ALL --user 1000 --security-opt seccomp=unconfined \
-        --security-opt systempaths=unconfined --tmpfs /lab/runs:mode=1777)"
+    # In a user namespace of its own: not for root, and not where parts of /proc are hidden.
+    local nothing=(--cap-drop ALL --user 1000 --tmpfs /lab/runs:mode=1777,uid=1000 --security-opt seccomp=unconfined)
+    row 'user 1000, no capability, seccomp=unconfined' "$(outcome "${nothing[@]}")"
+    row '… and systempaths=unconfined' "$(outcome "${nothing[@]}" --security-opt systempaths=unconfined)"
 }

@@ -40,6 +40,9 @@ pub enum Command {
     /// A process inside a node; started by the others
     #[command(hide = true)]
     Agent(Cell),
+    /// The keeper of a machine of the lab; started through ssh
+    #[command(hide = true)]
+    Steward(StewardArgs),
     /// Write the pages of docs/ that are rendered from the code
     #[command(hide = true)]
     Docs(DocsArgs),
@@ -121,6 +124,19 @@ pub struct ExecArgs {
     /// The command and its arguments
     #[arg(last = true, required = true)]
     pub command: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct StewardArgs {
+    /// Say only which program this is
+    #[arg(long)]
+    pub fingerprint: bool,
+    /// How ssh came here, as SSH_CONNECTION has it
+    #[arg(long)]
+    pub reached: Option<String>,
+    /// The folder that this program was copied into, to be removed
+    #[arg(long)]
+    pub temporary: Option<PathBuf>,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -4,6 +4,9 @@
 pub mod mock;
 pub mod netns;
 pub mod process;
+pub mod settings;
+pub mod ssh;
+pub mod vagrant;
 
 use std::fmt;
 use std::pin::Pin;
@@ -14,8 +17,9 @@ use tokio::io::AsyncWrite;
 
 use crate::agent::Word;
 use crate::error::Result;
+use crate::journal::Journal;
 use crate::observe::Sample;
-use crate::plan::{HostSetting, Plan};
+use crate::plan::Plan;
 use crate::teardown::Outcome;
 
 /// Which agent: the reactor at a place of the chain, or the swarm at an index of the plan.
@@ -36,7 +40,8 @@ impl fmt::Display for AgentId {
 }
 
 /// What is heard from an agent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Heard {
     Word(Word),
     /// The agent has ended, and how.
@@ -53,6 +58,8 @@ pub struct Started {
 /// What a build made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built {
+    /// Machines that are nodes; none: the nodes are namespaces of this host.
+    pub machines: usize,
     pub namespaces: usize,
     pub links: usize,
     pub addresses: u64,
@@ -64,10 +71,10 @@ pub trait Driver {
     async fn build(&mut self, plan: &Plan) -> Result<Built>;
 
     /// Starts agents; all or an error.
-    fn start(&mut self, plan: &Plan, agents: &[AgentId]) -> Result<Vec<Started>>;
+    async fn start(&mut self, plan: &Plan, agents: &[AgentId]) -> Result<Vec<Started>>;
 
     /// Counters of the host and of every node.
-    fn sample(&mut self, plan: &Plan) -> Sample;
+    async fn sample(&mut self, plan: &Plan) -> Sample;
 
     /// Takes the ways between the nodes away, so that closing a connection costs no packet.
     async fn part(&mut self, plan: &Plan) -> Result<()>;
@@ -75,8 +82,8 @@ pub trait Driver {
     /// Takes everything down. Agents have been let go of by now, but may still be there.
     async fn down(&mut self) -> Result<Outcome>;
 
-    /// The host settings that were moved.
-    fn moved_settings(&self) -> &[HostSetting];
+    /// The journal of this host, to be ended when nothing stands any more.
+    fn into_journal(self) -> Option<Journal>;
 }
 
 /// The node that an agent lives in.

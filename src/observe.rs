@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::netns::{self, Namespace};
-use crate::kernel::proc::{self, MemInfo, SockStat};
+use crate::kernel::proc::{self, MemInfo, Oom, SockStat};
 use crate::plan::Plan;
 
 /// The slab caches that a connection lives in; others are told as part of the whole.
@@ -30,12 +30,23 @@ pub struct Sample {
     pub files_open: Option<u64>,
     /// By node: the sockets of its namespace.
     pub sockets: BTreeMap<String, SockStat>,
+    /// What the kernel ended for want of memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oom: Option<Oom>,
+    /// By node, where the nodes are machines: what each counted. The figures above are their sums.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub machines: BTreeMap<String, Sample>,
 }
 
 pub fn sample(plan: &Plan, namespaces: &[Namespace]) -> Sample {
     let inside = netns::inside_each(namespaces.iter().map(Namespace::file), |_| proc::sockstat());
     let sockets =
         plan.nodes.iter().zip(inside).filter_map(|(node, sockets)| Some((node.name.clone(), sockets.ok()?)));
+    Sample { sockets: sockets.collect(), ..of_host() }
+}
+
+/// What concerns the whole machine.
+fn of_host() -> Sample {
     Sample {
         memory: proc::meminfo().unwrap_or_default(),
         caches: proc::slabinfo().ok().map(|slabs| {
@@ -45,8 +56,29 @@ pub fn sample(plan: &Plan, namespaces: &[Namespace]) -> Sample {
         files_open: proc::read_sysctl("fs.file-nr")
             .ok()
             .and_then(|text| text.split_whitespace().next()?.parse().ok()),
-        sockets: sockets.collect(),
+        ..Sample::default()
     }
+}
+
+/// Counters of this machine, which is a node itself.
+pub fn of_machine(node: &str) -> Sample {
+    let sockets = proc::sockstat().map(|sockets| (node.to_owned(), sockets));
+    Sample { sockets: sockets.into_iter().collect(), oom: proc::oom(), ..of_host() }
+}
+
+/// What all machines together count; each is kept beside.
+pub fn together(machines: BTreeMap<String, Sample>) -> Sample {
+    let mut sum = Sample { caches: Some(BTreeMap::new()), files_open: Some(0), ..Sample::default() };
+    for sample in machines.values() {
+        sum.memory = sum.memory.plus(&sample.memory);
+        sum.files_open = sum.files_open.zip(sample.files_open).map(|(one, other)| one + other);
+        sum.caches = sum.caches.zip(sample.caches.as_ref()).map(|(mut caches, more)| {
+            more.iter().for_each(|(name, bytes)| *caches.entry(name.clone()).or_default() += bytes);
+            caches
+        });
+        sum.sockets.extend(sample.sockets.clone());
+    }
+    Sample { machines, ..sum }
 }
 
 impl Sample {

@@ -2,6 +2,7 @@
 
 pub mod fit;
 pub mod limits;
+pub mod machines;
 pub mod memory;
 pub mod network;
 pub mod processes;
@@ -55,6 +56,9 @@ pub struct Plan {
     pub runner_nofile: u64,
     /// The unprivileged user the agents become; none: they stay who the runner is.
     pub agent_user: Option<u32>,
+    /// The machine of each node; none: all nodes are on this host.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<machines::Placed>,
     pub expect: ExpectSpec,
 }
 
@@ -124,7 +128,7 @@ const NOBODY: u32 = 65534;
 /// Decides everything, or says why this lab cannot run on this host.
 pub fn decide(lab: &Lab, host: &Host) -> Result<Plan> {
     let plan = sketch(lab, host)?;
-    memory::check(lab, &plan.memory, || fit::connections(lab, host).unwrap_or(0))?;
+    memory::check(lab, &plan.memory, "", || fit::connections(lab, host).unwrap_or(0))?;
     Ok(plan)
 }
 
@@ -134,8 +138,9 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
     let tuples = tuple_sum(lab)?;
     let subnet = network::subnet(lab, host)?;
     let reactors = processes::reactors(lab, host)?;
-    let swarms = processes::swarms(lab, host, &reactors)?;
-    let runner_nofile = processes::runner_nofile(lab, host, &reactors, swarms.len() as u64)?;
+    let swarms = processes::swarms(lab, std::iter::repeat(host), &reactors)?;
+    let agents = u64::from(reactors.count).saturating_add(swarms.len() as u64);
+    let runner_nofile = processes::runner_nofile(lab, host, agents, u64::from(spec.clients.count) + 1)?;
     let mut nodes = network::nodes(spec, subnet);
     processes::place_on_cpus(spec, host, &mut nodes);
     let host_settings = settings::host_settings(lab, host, &reactors, &swarms)?;
@@ -162,6 +167,7 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         limits,
         runner_nofile,
         agent_user: (host.uid == 0).then_some(NOBODY),
+        machines: Vec::new(),
         expect: spec.expect.clone(),
     })
 }

@@ -92,6 +92,9 @@ impl Screen {
             Phase::Check => String::new(),
             Phase::Build => {
                 let built = account.built;
+                if built.machines > 0 {
+                    return format!("{} machines · {} addresses", built.machines, grouped(built.addresses));
+                }
                 let (namespaces, links) = (grouped(built.namespaces as u64), grouped(built.links as u64));
                 format!(
                     "{namespaces} namespaces · {links} veth pairs · {} addresses",
@@ -178,10 +181,11 @@ fn phase_line(phase: Phase, text: &str, seconds: Option<f64>) -> String {
 fn title(plan: &Plan) -> String {
     let clients = plan.clients().len();
     format!(
-        "{} · {} connections · 1 server, {clients} client{} · netns",
+        "{} · {} connections · 1 server, {clients} client{} · {}",
         plan.lab,
         grouped(plan.connections),
         if clients == 1 { "" } else { "s" },
+        plan.driver,
     )
 }
 

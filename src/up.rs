@@ -68,7 +68,7 @@ impl<'a, D: Driver> Run<'a, D> {
 
     async fn rise(&mut self) -> Result<()> {
         self.build().await?;
-        self.sample(Moment::Before);
+        self.sample(Moment::Before).await;
         self.ramp().await;
         self.hold().await;
         match self.interrupts.stopped() {
@@ -168,7 +168,7 @@ impl<'a, D: Driver> Run<'a, D> {
         }
         let began = self.begin(Phase::Hold);
         self.weigh().await;
-        self.sample(Moment::Peak);
+        self.sample(Moment::Peak).await;
         if !self.plan.hold.is_zero() {
             self.crew.order_all(crew::swarms, &Order::Hold).await;
             self.pump_for(self.plan.hold, |_| false).await;
@@ -217,7 +217,7 @@ impl<'a, D: Driver> Run<'a, D> {
         if !self.pump_while_moving(SETTLE, drained).await {
             self.tell_unsettled(Phase::Drain);
         }
-        self.sample(Moment::Drained);
+        self.sample(Moment::Drained).await;
         self.end(Phase::Drain, began);
     }
 
@@ -255,13 +255,13 @@ impl<'a, D: Driver> Run<'a, D> {
         self.log.tell(Event::Ended { phase, seconds: began.elapsed().as_secs_f64() });
     }
 
-    fn sample(&mut self, moment: Moment) {
-        let sample = self.driver.sample(self.plan);
+    async fn sample(&mut self, moment: Moment) {
+        let sample = self.driver.sample(self.plan).await;
         self.log.tell(Event::Kernel { moment, sample });
     }
 
     async fn start(&mut self, agents: &[AgentId]) -> Result<()> {
-        let started = self.driver.start(self.plan, agents)?;
+        let started = self.driver.start(self.plan, agents).await?;
         for (agent, started) in agents.iter().zip(started) {
             self.log.tell(Event::AgentStarted { agent: *agent, pid: started.pid });
             self.crew.join(*agent, started);

@@ -1,14 +1,9 @@
 //! `c1m-lab down`: undoes what a lab's journal says was done.
 
-use std::time::{Duration, Instant};
-
-use rustix::process::Signal;
-
 use crate::cli::DownArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::journal::{self, Journal};
-use crate::kernel::process;
 use crate::say::say;
 use crate::teardown;
 
@@ -42,18 +37,11 @@ fn which(args: &DownArgs) -> Result<Vec<String>> {
     }
 }
 
-/// How long a runner that was asked to stop may take: it may have a million connections to close.
-const RUNNER_END: Duration = Duration::from_secs(120);
-
 /// A lab that runs is asked to end in order; what its runner leaves is then undone here.
 fn stop_runner(lab: &str) {
     let Some(header) = journal::look(lab).0.filter(journal::Header::is_running) else { return };
     say(format!("{lab}: asking its runner, process {}, to stop", header.runner));
-    process::signal(header.runner, header.runner_start_time, Signal::TERM);
-    let began = Instant::now();
-    while header.is_running() && began.elapsed() < RUNNER_END {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    teardown::stop_runner(&header);
 }
 
 fn take_down(lab: &str) -> Result<Exit> {

@@ -2,16 +2,19 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::Runtime;
 
-use super::{load_and_plan, print_json};
+use super::far::Far;
+use super::{load, plan_here, print_json};
 use crate::cli::UpArgs;
+use crate::driver::Driver;
 use crate::driver::netns::NetnsDriver;
+use crate::driver::ssh::SshDriver;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::{Capability, Host};
 use crate::journal::{Header, Journal};
-use crate::kernel::proc;
+use crate::kernel::{proc, process};
 use crate::log::{Listener, Log};
 use crate::plan::Plan;
 use crate::progress::{Screen, Show};
@@ -19,6 +22,7 @@ use crate::report::folder::Folder;
 use crate::report::{self, Report, text};
 use crate::rootless;
 use crate::say::say;
+use crate::spec::Lab;
 use crate::up::{Interrupts, Run};
 
 /// The privileges a lab of namespaces needs, and what for.
@@ -30,20 +34,73 @@ const NEEDED: [(Capability, &str); 2] = [
 pub fn run(args: &UpArgs) -> Result<Exit> {
     let host = super::host_beside_other_labs();
     // A lab file that is wrong is told before anything else.
-    let (_, plan) = load_and_plan(&args.lab, &host)?;
-    let host = allowed(host)?;
-    let folder = Folder::create(args.out.as_deref(), &plan.lab)?;
-    let runtime = super::runtime()?;
-    // From here on a signal is heard: it does not end the runner in the middle of what stands.
-    let interrupts = runtime.block_on(async { Interrupts::listen() })?;
-    let journal = Journal::begin(header(&plan, &folder))?;
-    if let Err(error) = folder.write("plan.json", &plan).and_then(|_| raise_nofile(plan.runner_nofile)) {
-        // Nothing stands yet: the next run must not be told otherwise.
-        journal.end()?;
-        return Err(error);
+    let (lab, fit) = load(&args.lab)?;
+    if lab.spec.driver.is_far() {
+        return run_far(args, lab, fit, &host);
     }
+    let plan = plan_here(lab, fit, &host)?;
+    let host = allowed(host)?;
+    let runtime = super::runtime()?;
+    let place = Place::make(args, &runtime, &plan)?;
+    let journal = begin(&plan, &place.folder)?;
+    finish(args, &runtime, &plan, NetnsDriver::new(journal, host.cgroup), place)
+}
+
+/// The machines are reached first: what they are decides the plan. Nothing of this host is changed, so that any
+/// user may do it; only root has a journal here, by which `status` and `down` know of the run.
+fn run_far(args: &UpArgs, lab: Lab, fit: bool, host: &Host) -> Result<Exit> {
+    let runtime = super::runtime()?;
+    let Far { plan, machines, config } =
+        runtime.block_on(super::far::plan(lab, &args.lab.file, fit, host))?;
+    let _needed_until_the_end = config;
+    let place = Place::make(args, &runtime, &plan)?;
+    let journal = if host.uid == 0 {
+        Some(begin(&plan, &place.folder)?)
+    } else {
+        note_plan(&plan, &place.folder)?;
+        None
+    };
+    let driver = SshDriver::new(journal, machines, &plan.lab);
+    finish(args, &runtime, &plan, driver, place)
+}
+
+/// Where a run writes, and by what it is ended before its time.
+struct Place {
+    folder: Folder,
+    interrupts: Interrupts,
+}
+
+impl Place {
+    fn make(args: &UpArgs, runtime: &Runtime, plan: &Plan) -> Result<Place> {
+        let folder = Folder::create(args.out.as_deref(), &plan.lab)?;
+        // From here on a signal is heard: it does not end the runner in the middle of what stands.
+        let interrupts = runtime.block_on(async { Interrupts::listen() })?;
+        Ok(Place { folder, interrupts })
+    }
+}
+
+/// Begins the journal of this host.
+fn begin(plan: &Plan, folder: &Folder) -> Result<Journal> {
+    let journal = Journal::begin(header(plan, folder))?;
+    match note_plan(plan, folder) {
+        Ok(()) => Ok(journal),
+        Err(error) => {
+            // Nothing stands yet: the next run must not be told otherwise.
+            journal.end()?;
+            Err(error)
+        }
+    }
+}
+
+fn note_plan(plan: &Plan, folder: &Folder) -> Result<()> {
+    folder.write("plan.json", plan)?;
+    raise_nofile(plan.runner_nofile)
+}
+
+fn finish<D: Driver>(args: &UpArgs, runtime: &Runtime, plan: &Plan, driver: D, place: Place) -> Result<Exit> {
+    let Place { folder, interrupts } = place;
     let show = Show::on_stderr(args.quiet);
-    let run = live(&plan, journal, &host, &folder, interrupts, (show, args.keep));
+    let run = live(plan, driver, &folder, interrupts, (show, args.keep));
     let report = runtime.block_on(run)?;
     // What the screen and stdout can be told does not wait for a folder that may be full.
     let written = folder.write("report.json", &report);
@@ -82,14 +139,8 @@ fn allowed(host: Host) -> Result<Host> {
     }
 }
 
-/// A shell usually allows fewer descriptors than hearing hundreds of agents takes.
 fn raise_nofile(needed: u64) -> Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= needed) {
-        return Ok(());
-    }
-    let maximum = limit.maximum.map(|maximum| maximum.max(needed));
-    setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum })
+    process::raise_nofile(needed)
         .attempt(Exit::Host, || format!("taking {needed} descriptors for the runner"))
 }
 
@@ -107,10 +158,9 @@ fn header(plan: &Plan, folder: &Folder) -> Header {
     }
 }
 
-async fn live(
+async fn live<D: Driver>(
     plan: &Plan,
-    journal: Journal,
-    host: &Host,
+    driver: D,
     folder: &Folder,
     interrupts: Interrupts,
     (show, keep): (Show, bool),
@@ -118,7 +168,6 @@ async fn live(
     let screen: Box<dyn Listener> = Box::new(Screen::new(show, plan));
     let events = folder.file("events.jsonl");
     let mut log = Log::new(Some(&events), vec![screen]);
-    let driver = NetnsDriver::new(journal, host.cgroup.clone());
     let (driver, result) = Run::new(plan, driver, &mut log, interrupts).live(keep).await;
     log.flush();
     folder.give_away(&events);
@@ -126,8 +175,11 @@ async fn live(
         say(format!("warning: not all events are in the run's folder: {trouble}"));
     }
     let report = report::settle(plan, &log.account);
-    if report.left_behind.is_empty() && log.account.outcome.is_some() {
-        driver.into_journal().end()?;
+    if let Some(journal) = driver.into_journal()
+        && journal.standing().is_empty()
+        && log.account.outcome.is_some()
+    {
+        journal.end()?;
     }
     match result {
         // The report tells it; an error before anything was built is told alone.

@@ -15,8 +15,9 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::{AgentId, Built, Driver, Heard, Started};
 use crate::agent::{Order, Word};
 use crate::error::{Error, Result};
+use crate::journal::Journal;
 use crate::observe::Sample;
-use crate::plan::{HostSetting, Plan};
+use crate::plan::Plan;
 use crate::teardown::Outcome;
 
 /// What happens when an agent is given an order; it may make any agent speak.
@@ -116,10 +117,10 @@ impl Driver for MockDriver {
         if self.build_breaks {
             return Err(Error::host("making the namespace", "the mock breaks here"));
         }
-        Ok(Built { namespaces: plan.nodes.len(), links: plan.links.len(), addresses: 0 })
+        Ok(Built { machines: 0, namespaces: plan.nodes.len(), links: plan.links.len(), addresses: 0 })
     }
 
-    fn start(&mut self, _: &Plan, agents: &[AgentId]) -> Result<Vec<Started>> {
+    async fn start(&mut self, _: &Plan, agents: &[AgentId]) -> Result<Vec<Started>> {
         let one = |agent: &AgentId| {
             self.note(format!("start {agent}"));
             let (voice, heard) = unbounded_channel();
@@ -131,7 +132,7 @@ impl Driver for MockDriver {
         Ok(agents.iter().map(one).collect())
     }
 
-    fn sample(&mut self, _: &Plan) -> Sample {
+    async fn sample(&mut self, _: &Plan) -> Sample {
         Sample::default()
     }
 
@@ -145,7 +146,7 @@ impl Driver for MockDriver {
         Ok(Outcome::default())
     }
 
-    fn moved_settings(&self) -> &[HostSetting] {
-        &[]
+    fn into_journal(self) -> Option<Journal> {
+        None
     }
 }

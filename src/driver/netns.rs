@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{AgentId, Built, Driver, Started, node_of, process};
+use super::{AgentId, Built, Driver, Started, node_of, process, settings};
 use crate::agent::confine::Cell;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::Cgroup;
-use crate::journal::{self, Change, Journal, Moved};
+use crate::journal::{Change, Journal};
 use crate::kernel::netlink::{End, LOOPBACK, Netlink, Opened, Request};
 use crate::kernel::netns::{self, Namespace};
 use crate::kernel::{cgroup, proc, sysctl};
 use crate::observe::{self, Sample};
-use crate::plan::{HostSetting, Node, Plan, Role};
+use crate::plan::{Node, Plan, Role};
 use crate::teardown::{self, Outcome};
 
 pub struct NetnsDriver {
@@ -22,53 +22,11 @@ pub struct NetnsDriver {
     namespaces: Vec<Namespace>,
     /// By node: the cgroup with its memory limit.
     cgroups: BTreeMap<usize, PathBuf>,
-    moved: Vec<HostSetting>,
 }
 
 impl NetnsDriver {
     pub fn new(journal: Journal, host_cgroup: Cgroup) -> Self {
-        NetnsDriver {
-            journal,
-            host_cgroup,
-            namespaces: Vec::new(),
-            cgroups: BTreeMap::new(),
-            moved: Vec::new(),
-        }
-    }
-
-    pub fn into_journal(self) -> Journal {
-        self.journal
-    }
-
-    fn move_host_settings(&mut self, settings: &[HostSetting]) -> Result<()> {
-        let others = journal::moved_by_others(&self.journal.lab);
-        for setting in settings {
-            let now = proc::read_sysctl(&setting.key)
-                .attempt(Exit::Host, || format!("reading the setting {}", setting.key))?;
-            let moved = others.iter().find(|other| other.key == setting.key);
-            let before = moved.map_or(now, |other| other.before.clone());
-            let change = Change::Setting { key: setting.key.clone(), before, during: setting.to.clone() };
-            let id = self.journal.intend(vec![change.clone()])?[0];
-            sysctl::write(&setting.key, &setting.to)
-                .attempt(Exit::Host, || format!("setting {} to {}", setting.key, setting.to))?;
-            self.journal.made(vec![(id, change)])?;
-            self.moved.push(setting.clone());
-        }
-        self.rely_on_others(settings, &others)
-    }
-
-    /// What another lab has raised high enough for both must not go back while this one stands.
-    fn rely_on_others(&mut self, ours: &[HostSetting], others: &[Moved]) -> Result<()> {
-        for other in others {
-            if ours.iter().any(|setting| setting.key == other.key) {
-                continue;
-            }
-            let during = proc::read_sysctl(&other.key)
-                .attempt(Exit::Host, || format!("reading the setting {}", other.key))?;
-            let (key, before) = (other.key.clone(), other.before.clone());
-            self.journal.intend(vec![Change::Setting { key, before, during }])?;
-        }
-        Ok(())
+        NetnsDriver { journal, host_cgroup, namespaces: Vec::new(), cgroups: BTreeMap::new() }
     }
 
     fn make_namespaces(&mut self, nodes: &[Node]) -> Result<()> {
@@ -155,18 +113,19 @@ impl NetnsDriver {
 
 impl Driver for NetnsDriver {
     async fn build(&mut self, plan: &Plan) -> Result<Built> {
-        self.move_host_settings(&plan.host_settings)?;
+        settings::move_all(&mut self.journal, &plan.host_settings)?;
         self.make_cgroups(plan)?;
         self.make_namespaces(&plan.nodes)?;
         self.connect(plan).await?;
         Ok(Built {
+            machines: 0,
             namespaces: plan.nodes.len(),
             links: plan.links.len(),
             addresses: plan.nodes.iter().map(|node| u64::from(node.addresses.count)).sum(),
         })
     }
 
-    fn start(&mut self, plan: &Plan, agents: &[AgentId]) -> Result<Vec<Started>> {
+    async fn start(&mut self, plan: &Plan, agents: &[AgentId]) -> Result<Vec<Started>> {
         let mut started = Vec::with_capacity(agents.len());
         let mut changes = Vec::with_capacity(agents.len());
         for agent in agents {
@@ -204,7 +163,7 @@ impl Driver for NetnsDriver {
         Ok(())
     }
 
-    fn sample(&mut self, plan: &Plan) -> Sample {
+    async fn sample(&mut self, plan: &Plan) -> Sample {
         observe::sample(plan, &self.namespaces)
     }
 
@@ -213,8 +172,8 @@ impl Driver for NetnsDriver {
         teardown::undo(&mut self.journal).await
     }
 
-    fn moved_settings(&self) -> &[HostSetting] {
-        &self.moved
+    fn into_journal(self) -> Option<Journal> {
+        Some(self.journal)
     }
 }
 

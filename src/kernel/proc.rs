@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod memory;
+mod oom;
 mod process;
 mod sockets;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::io;
 use std::path::Path;
 
 pub use memory::{MemInfo, Slab, parse_meminfo, parse_private, parse_slabinfo};
+pub use oom::{Oom, oom};
 pub use process::parse_start_time;
 pub use sockets::{SockStat, parse_sockstat};
 

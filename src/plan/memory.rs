@@ -38,15 +38,31 @@ pub struct Memory {
 }
 
 pub fn expect(spec: &Spec, host: &Host, nodes: &[Node], reactors: &Reactors, swarms: &[Swarm]) -> Memory {
-    let echo = spec.traffic.kind == TrafficKind::Echo;
-    let server = SERVER_END + AGENT_STATE;
-    let client = CLIENT_END + AGENT_STATE + if echo { WATCHED + ECHO_STATE } else { 0 };
-    let processes = (u64::from(reactors.count) + swarms.len() as u64).saturating_mul(PROCESS);
+    let ends = per_connection(spec.traffic.kind == TrafficKind::Echo);
+    let processes = u64::from(reactors.count) + swarms.len() as u64;
     let buckets: u64 = nodes.iter().map(|node| node.ehash_entries).sum();
     let tables = buckets * BUCKET + nodes.len() as u64 * NAMESPACE;
-    let connections = spec.connections.saturating_mul(server + client);
+    of(spec.connections, ends, processes, tables, host)
+}
+
+/// What a connection takes at the server and at a client.
+pub fn per_connection(echo: bool) -> (u64, u64) {
+    let client = CLIENT_END + AGENT_STATE + if echo { WATCHED + ECHO_STATE } else { 0 };
+    (SERVER_END + AGENT_STATE, client)
+}
+
+/// What so many connections take of a machine that has these ends of each.
+pub fn of(
+    connections: u64,
+    (server, client): (u64, u64),
+    processes: u64,
+    tables: u64,
+    host: &Host,
+) -> Memory {
+    let processes = processes.saturating_mul(PROCESS);
+    let ends = connections.saturating_mul(server + client);
     Memory {
-        expected: connections.saturating_add(processes).saturating_add(tables),
+        expected: ends.saturating_add(processes).saturating_add(tables),
         available: host.memory_to_use(),
         server_per_connection: server,
         client_per_connection: client,
@@ -70,14 +86,16 @@ impl Memory {
     }
 }
 
-/// `fitting`: how many connections there is room for, asked only when these are too many.
-pub fn check(lab: &Lab, memory: &Memory, fitting: impl FnOnce() -> u64) -> Result<()> {
+/// `node`: whose machine it is, where each has its own. `fitting`: how many connections there is room for, asked
+/// only when these are too many.
+pub fn check(lab: &Lab, memory: &Memory, node: &str, fitting: impl FnOnce() -> u64) -> Result<()> {
     if memory.fits() {
         return Ok(());
     }
     let connections = lab.spec.connections;
+    let of_node = if node.is_empty() { String::new() } else { format!(" on the machine of {node}") };
     let why = format!(
-        "{} connections need {} of memory ({} B each at the server, {} B at the clients, and {} for processes and \
+        "{} connections need {} of memory{of_node} ({} B each at the server, {} B at the clients, and {} for processes and \
          tables), and {} are available, of which {} are kept free",
         grouped(connections),
         human_bytes(memory.expected),

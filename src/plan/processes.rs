@@ -55,9 +55,7 @@ fn nr_open(host: &Host) -> u64 {
 }
 
 /// The descriptors that the runner needs for itself.
-pub fn runner_nofile(lab: &Lab, host: &Host, reactors: &Reactors, swarms: u64) -> Result<u64> {
-    let agents = u64::from(reactors.count).saturating_add(swarms);
-    let nodes = u64::from(lab.spec.clients.count) + 1;
+pub fn runner_nofile(lab: &Lab, host: &Host, agents: u64, nodes: u64) -> Result<u64> {
     let needed = RUNNER_OWN + RUNNER_PER_AGENT.saturating_mul(agents) + RUNNER_PER_NODE * nodes;
     let most =
         if host.has(Capability::SysResource) { nr_open(host) } else { host.nofile.hard.min(nr_open(host)) };
@@ -171,14 +169,13 @@ fn too_few_reactors(lab: &Lab, host: &Host, count: u64, own: u64, most: u64) -> 
     ))
 }
 
-/// Every client opens an even share, split into as few processes as descriptors allow.
-pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>> {
+/// Every client opens an even share, split into as few processes as descriptors allow. `hosts`: that of each.
+pub fn swarms<'h>(
+    lab: &Lab,
+    hosts: impl IntoIterator<Item = &'h Host>,
+    reactors: &Reactors,
+) -> Result<Vec<Swarm>> {
     let spec = &lab.spec;
-    let room = most_for(lab, host, Role::Client)?.saturating_sub(SWARM_OWN);
-    if room == 0 {
-        return Err(Error::host("planning the clients", "a process may open no descriptors beyond its own")
-            .remedy("raise the limit (`ulimit -n`)"));
-    }
     let clients = u64::from(spec.clients.count);
     if clients > MOST_AGENTS {
         let why = format!("{} clients are more than the {} of a lab", grouped(clients), grouped(MOST_AGENTS));
@@ -186,15 +183,16 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
         return Err(Error { exit: crate::exit::Exit::Host, ..error }
             .remedy("take fewer clients with more addresses each"));
     }
-    let wanted = SWARMS_WANTED.min(u64::from(host.machine_cpus)).div_ceil(clients);
-    let processes_for = |share: u64| share.div_ceil(room).max(wanted).min(share);
-    let all = shares(spec.connections, clients).map(processes_for).fold(0, u64::saturating_add);
+    let processes = shares(spec.connections, clients)
+        .zip(hosts)
+        .map(|(share, host)| swarms_for(lab, host, share))
+        .collect::<Result<Vec<u64>>>()?;
+    let all = processes.iter().copied().fold(0, u64::saturating_add);
     if all.saturating_add(reactors.count.into()) > MOST_AGENTS {
         return Err(too_many_agents(lab, reactors.count.into(), all));
     }
     let mut swarms = Vec::new();
-    for (client, share) in shares(spec.connections, clients).enumerate() {
-        let processes = processes_for(share);
+    for ((client, share), processes) in shares(spec.connections, clients).enumerate().zip(processes) {
         let mut first = 0;
         for count in shares(share, processes) {
             swarms.push(Swarm {
@@ -210,6 +208,17 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
     // The clients take turns: two processes of one client would contend for the same routes and counters.
     swarms.sort_by_key(|swarm| (swarm.first / swarm.count.max(1), swarm.node));
     Ok(swarms)
+}
+
+/// How many processes open one client's share on its host.
+fn swarms_for(lab: &Lab, host: &Host, share: u64) -> Result<u64> {
+    let room = most_for(lab, host, Role::Client)?.saturating_sub(SWARM_OWN);
+    if room == 0 {
+        return Err(Error::host("planning the clients", "a process may open no descriptors beyond its own")
+            .remedy("raise the limit (`ulimit -n`)"));
+    }
+    let wanted = SWARMS_WANTED.min(host.machine_cpus.into()).div_ceil(lab.spec.clients.count.into());
+    Ok(share.div_ceil(room).max(wanted).min(share))
 }
 
 /// `total` in `parts` whole numbers that differ by one at most.

@@ -2,6 +2,7 @@
 
 pub mod expectations;
 pub mod folder;
+pub mod machines;
 pub mod memory;
 pub mod text;
 
@@ -54,6 +55,9 @@ pub struct Report {
     pub clients: Side,
     /// What the kernel counted.
     pub kernel: Kernel,
+    /// The machines, where the nodes are machines.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<machines::Machine>,
     /// Echo traffic during the hold; zeros where the connections were idle.
     pub echo: Echo,
     /// Host-wide settings that were moved, and what became of them.
@@ -197,6 +201,7 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
             ..Side::default()
         },
         kernel: kernel(account),
+        machines: Vec::new(),
         echo: echo(account),
         host_settings: outcome.restored,
         findings: findings(account),
@@ -208,6 +213,7 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
         not_measured: BTreeMap::new(),
     };
     memory::fill(&mut report, plan, account);
+    machines::fill(&mut report, plan, account);
     explain_nulls(&mut report, plan);
     report.expectations = expectations::check(&plan.expect, &report);
     report.exit = exit(&report).code();

@@ -6,8 +6,11 @@ use crate::agent::Counts;
 use crate::agent::tally::Operation;
 use crate::driver::{AgentId, Built};
 use crate::event::{Event, Moment, Phase};
-use crate::observe::Sample;
+use crate::observe::{History, Sample};
 use crate::teardown::Outcome;
+
+/// How an agent that answers no more is told: it may be stopped, or too slow, but it has not ended.
+pub const SILENT: &str = "no answer";
 
 #[derive(Debug, Default)]
 pub struct Account {
@@ -19,12 +22,17 @@ pub struct Account {
     /// Echo latencies in microseconds, and how many.
     latencies: BTreeMap<u64, u64>,
     pub samples: Vec<(Moment, Sample)>,
+    pub history: History,
+    pub looks: u64,
+    pub looking_us: u64,
     pub open: u64,
     pub per_second: u64,
     pub peak_per_second: u64,
     /// The clients' count when the ramp was over.
     pub ramped: u64,
     pub ended_early: Vec<(AgentId, String)>,
+    /// What the kernel said of agents that it ended.
+    pub kernel_said: Vec<(AgentId, String)>,
     pub unsettled: Vec<(Phase, u64, u64)>,
     /// The signal that cut the run short. Ending a lab that only stands is no interruption.
     pub interrupted: Option<String>,
@@ -77,9 +85,15 @@ impl Account {
                     *self.latencies.entry(*micros).or_default() += count;
                 }
             }
+            Event::Observed { micros, changes } => {
+                self.history.see(changes);
+                self.looks += 1;
+                self.looking_us += micros;
+            }
             Event::Kernel { moment, sample } => self.samples.push((*moment, sample.clone())),
             Event::AgentEnded { agent, how, planned: false } => self.lose_agent(*agent, how),
-            Event::AgentSilent { agent } => self.lose_agent(*agent, "no answer"),
+            Event::KernelSaid { agent, line } => self.kernel_said.push((*agent, line.clone())),
+            Event::AgentSilent { agent } => self.lose_agent(*agent, SILENT),
             Event::Unsettled { phase, clients, server } => self.unsettled.push((*phase, *clients, *server)),
             Event::Standing => self.standing = true,
             Event::Interrupted { .. } if self.standing => {}
@@ -118,6 +132,11 @@ impl Account {
             }
         }
         totals
+    }
+
+    /// What one agent has counted so far.
+    pub fn counts(&self, agent: AgentId) -> Counts {
+        self.counts.get(&agent).cloned().unwrap_or_default()
     }
 
     pub fn reactors(&self) -> usize {

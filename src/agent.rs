@@ -42,7 +42,9 @@ pub enum Order {
     Hold,
     /// Swarm: no more traffic; wait for what is on its way, look at every connection once more.
     Rest,
-    /// Close everything; closings by the other side are planned from now on.
+    /// The end is near: closings by the other side are planned from now on.
+    Ending,
+    /// Close everything.
     Drain,
 }
 
@@ -96,6 +98,8 @@ pub enum Word {
     Rested {
         latencies: Vec<(u64, u64)>,
     },
+    /// Closings by the other side are expected now.
+    Expecting,
     /// Everything is closed.
     Drained,
     /// The agent cannot go on.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::agent::confine::Cell;
+use crate::cause::Cause;
 use crate::exit::Exit;
 use crate::units::{Count, Period, Ports};
 
@@ -35,6 +36,8 @@ pub enum Command {
     Server(ServerArgs),
     /// The client alone, by hand: open connections and hold them
     Client(ClientArgs),
+    /// Tell of a cause that keeps connections from being there, or list all causes
+    Explain(ExplainArgs),
     /// Print the JSON Schema of lab files, for editors
     Schema,
     /// A process inside a node; started by the others
@@ -81,6 +84,12 @@ pub struct UpArgs {
     /// Say nothing but errors
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct ExplainArgs {
+    /// The cause, as a report names it
+    pub cause: Option<Cause>,
 }
 
 #[derive(Args, Clone, Debug)]

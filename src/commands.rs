@@ -14,6 +14,7 @@ use std::io::Write;
 
 use crate::agent;
 use crate::cli::{Command, LabArgs, StewardArgs};
+use crate::diagnose::explain;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::{self, Host};
@@ -32,6 +33,10 @@ pub fn run(command: Command) -> Result<Exit> {
         Command::Exec(args) => exec::run(&args),
         Command::Server(args) => by_hand::server(&args),
         Command::Client(args) => by_hand::client(&args),
+        Command::Explain(args) => print_text(&match args.cause {
+            Some(cause) => explain::one(cause),
+            None => explain::list(),
+        }),
         Command::Schema => print_json(&spec::schema()),
         Command::Agent(cell) => agent::life::run(&cell),
         Command::Steward(args) => steward(&args),

@@ -57,7 +57,7 @@ impl Crew {
     pub async fn order(&mut self, agent: AgentId, order: &Order) {
         let Some(member) = self.members.get_mut(&agent) else { return };
         member.ramping |= *order == Order::Go;
-        member.owes_answer |= matches!(order, Order::Weigh | Order::Rest);
+        member.owes_answer |= matches!(order, Order::Weigh | Order::Rest | Order::Ending);
         let Some(orders) = member.orders.as_mut() else { return };
         let Ok(mut line) = serde_json::to_vec(order) else { return };
         line.push(b'\n');
@@ -82,7 +82,7 @@ impl Crew {
         member.silent = false;
         match word {
             Word::Ready { .. } => member.ready = true,
-            Word::Weight { .. } | Word::Rested { .. } => member.owes_answer = false,
+            Word::Weight { .. } | Word::Rested { .. } | Word::Expecting => member.owes_answer = false,
             Word::Ramped => member.ramping = false,
             Word::Failed { why } => member.failed = Some(why.clone()),
             Word::Counts(_) | Word::Accepting | Word::Full | Word::Drained => {}

@@ -9,6 +9,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use crate::diagnose::explain;
 use crate::exit::Exit;
 use table::Table;
 
@@ -18,11 +19,12 @@ pub struct Page {
     pub text: String,
 }
 
-pub fn pages() -> [Page; 3] {
+pub fn pages() -> [Page; 4] {
     [
         Page { name: "lab-file.md", text: lab_file::page() },
         Page { name: "report.md", text: report::page() },
         Page { name: "commands.md", text: commands::page() },
+        Page { name: "limits.md", text: origin("the rows of src/diagnose/rows") + &explain::page() },
     ]
 }
 

@@ -18,7 +18,7 @@ use tokio::io::AsyncWrite;
 use crate::agent::Word;
 use crate::error::Result;
 use crate::journal::Journal;
-use crate::observe::Sample;
+use crate::observe::{Depth, Sample};
 use crate::plan::Plan;
 use crate::teardown::Outcome;
 
@@ -44,6 +44,8 @@ impl fmt::Display for AgentId {
 #[serde(rename_all = "snake_case")]
 pub enum Heard {
     Word(Word),
+    /// What the kernel of its machine says of it.
+    Note(String),
     /// The agent has ended, and how.
     Ended(String),
 }
@@ -73,8 +75,9 @@ pub trait Driver {
     /// Starts agents; all or an error.
     async fn start(&mut self, plan: &Plan, agents: &[AgentId]) -> Result<Vec<Started>>;
 
-    /// Counters of the host and of every node.
-    async fn sample(&mut self, plan: &Plan) -> Sample;
+    /// Counters of the host, of every node, and of every agent; less, where less is asked for. Machines that are
+    /// nodes answer late: unless all is asked for, what they told last is enough.
+    async fn sample(&mut self, depth: Depth) -> Sample;
 
     /// Takes the ways between the nodes away, so that closing a connection costs no packet.
     async fn part(&mut self, plan: &Plan) -> Result<()>;

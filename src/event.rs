@@ -91,9 +91,21 @@ pub enum Event {
         agent: AgentId,
         latencies: Vec<(u64, u64)>,
     },
+    /// What the kernel counted at a moment that the report compares.
     Kernel {
         moment: Moment,
         sample: Sample,
+    },
+    /// What has changed since it was last looked at: levels as they are, counters by how much they grew.
+    /// Looking has taken so long.
+    Observed {
+        micros: u64,
+        changes: Sample,
+    },
+    /// What the kernel says of an agent that it ended.
+    KernelSaid {
+        agent: AgentId,
+        line: String,
     },
     AgentFailed {
         agent: AgentId,

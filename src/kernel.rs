@@ -5,5 +5,6 @@ pub mod netlink;
 pub mod netns;
 pub mod proc;
 pub mod process;
+pub mod sock_diag;
 pub mod sysctl;
 pub mod witness;

@@ -126,6 +126,9 @@ impl Listener for Screen {
             Event::Began { phase } => self.phase = Some((*phase, at)),
             Event::Ended { phase, seconds } => return self.finish(*phase, *seconds, account),
             Event::Interrupted { signal } => self.note(&format!("{signal}: ending in order")),
+            Event::KernelSaid { agent, line } => {
+                self.note(&format!("the kernel ended {agent}, and said: {line}"));
+            }
             Event::AgentFailed { agent, why } => self.note(&format!("{agent}: {why}")),
             Event::AgentEnded { agent, how, planned: false } => {
                 self.note(&format!("{agent} ended: {how}"));

@@ -13,8 +13,10 @@ use serde::Serialize;
 
 use crate::account::Account;
 use crate::agent::tally::{Operation, Row, Tally};
+use crate::diagnose::{self, Verdict};
 use crate::event::{Moment, Phase};
 use crate::exit::Exit;
+use crate::observe::names;
 use crate::plan::Plan;
 use crate::teardown::{Leftover, Restored};
 pub use expectations::Expectation;
@@ -58,10 +60,14 @@ pub struct Report {
     /// The machines, where the nodes are machines.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub machines: Vec<machines::Machine>,
+    /// What looking at the kernel's counters has cost.
+    pub observing: Observing,
     /// Echo traffic during the hold; zeros where the connections were idle.
     pub echo: Echo,
     /// Host-wide settings that were moved, and what became of them.
     pub host_settings: Vec<Restored>,
+    /// Why connections are missing, the largest cause first; empty when none is.
+    pub verdicts: Vec<Verdict>,
     /// Where client, server and kernel do not agree, and agents that ended early.
     pub findings: Vec<String>,
     /// What the lab file expected, against what was measured.
@@ -120,6 +126,15 @@ pub struct Side {
     pub private_bytes: Option<u64>,
     /// This side's part of the memory that the kernel took, for each connection.
     pub kernel_bytes_per_connection: Option<f64>,
+}
+
+/// What looking at the kernel's counters has cost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Observing {
+    /// How often everything was looked at.
+    pub looks: u64,
+    /// The time that took, as a share of one core over the whole run.
+    pub share_of_a_core: f64,
 }
 
 /// What the kernel counted, before the ramp, at the peak, and after the drain.
@@ -202,8 +217,10 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
         },
         kernel: kernel(account),
         machines: Vec::new(),
+        observing: observing(account),
         echo: echo(account),
         host_settings: outcome.restored,
+        verdicts: diagnose::diagnose(plan, account),
         findings: findings(account),
         expectations: Vec::new(),
         left_behind: outcome.left_behind,
@@ -243,12 +260,19 @@ fn kernel(account: &Account) -> Kernel {
         sockets_peak: peak.map(|sample| sample.tcp_in_use()),
         sockets_after_drain: drained.map(|sample| sample.tcp_in_use()),
         time_wait_after_drain: drained.map(|sample| sample.time_wait()),
-        files_open_peak: peak.and_then(|sample| sample.files_open),
+        files_open_peak: peak.and_then(|sample| sample.level(names::HOST, names::FILES_OPEN)),
         bytes_before: before.map(|sample| sample.kernel_bytes()),
         bytes_peak: peak.map(|sample| sample.kernel_bytes()),
         bytes_per_connection: None,
         memory_source: MEMORY_SOURCE,
     }
+}
+
+fn observing(account: &Account) -> Observing {
+    let seconds: f64 = account.seconds.values().sum();
+    let spent = account.looking_us as f64 / 1e6;
+    let share = if seconds > 0.0 { (spent / seconds * 1e5).round() / 1e5 } else { 0.0 };
+    Observing { looks: account.looks, share_of_a_core: share }
 }
 
 fn echo(account: &Account) -> Echo {
@@ -286,6 +310,9 @@ fn findings(account: &Account) -> Vec<String> {
     }
     for (agent, how) in &account.ended_early {
         findings.push(format!("{agent} was lost during the run: {how}"));
+    }
+    for (agent, line) in &account.kernel_said {
+        findings.push(format!("the kernel ended {agent}, and said: {line}"));
     }
     let echo = totals.clients.echo;
     if echo.skipped * LAGGING > echo.sent {

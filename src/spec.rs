@@ -25,6 +25,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::cause::Causes;
 use crate::units::{BadUnit, Bytes, Count, Period, PortRange, Ports, Rate, Share, Subnet, text_form};
 
 pub use load::{LARGEST_FILE, Lab, load, parse};
@@ -271,6 +272,9 @@ pub struct ExpectSpec {
     /// Opening all connections takes at most so long, for example 60s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<Period>,
+    /// Exactly these causes keep connections from being there: `none`, or causes joined by commas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Causes>,
 }
 
 impl Default for ServerSpec {

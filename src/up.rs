@@ -14,6 +14,7 @@ use crate::driver::{AgentId, Driver};
 use crate::error::{Error, Result};
 use crate::event::{Event, Moment, Phase};
 use crate::log::Log;
+use crate::observe::{Depth, Sample, Watch};
 use crate::plan::Plan;
 use crate::teardown::Outcome;
 use crate::units::Rate;
@@ -32,6 +33,7 @@ pub struct Run<'a, D: Driver> {
     log: &'a mut Log,
     interrupts: Interrupts,
     ramp: RampState,
+    watch: Watch,
 }
 
 /// Who is next, while the ramp goes on.
@@ -46,7 +48,15 @@ struct RampState {
 
 impl<'a, D: Driver> Run<'a, D> {
     pub fn new(plan: &'a Plan, driver: D, log: &'a mut Log, interrupts: Interrupts) -> Self {
-        Run { plan, driver, crew: Crew::default(), log, interrupts, ramp: RampState::default() }
+        Run {
+            plan,
+            driver,
+            crew: Crew::default(),
+            log,
+            interrupts,
+            ramp: RampState::default(),
+            watch: Watch::default(),
+        }
     }
 
     /// Everything from build to down. Whatever goes wrong, the way down is taken.
@@ -206,6 +216,11 @@ impl<'a, D: Driver> Run<'a, D> {
             self.crew.order_all(crew::swarms, &Order::Rest).await;
             self.hear_answers(PROMPT).await;
         }
+        if !self.plan.machines.is_empty() {
+            // Between machines the ways stay: whoever closes first is heard at the other end.
+            self.crew.order_all(crew::everyone, &Order::Ending).await;
+            self.hear_answers(PROMPT).await;
+        }
         if let Err(error) = self.driver.part(self.plan).await {
             self.log.tell(Event::Broke { why: error.to_string() });
         }
@@ -256,8 +271,18 @@ impl<'a, D: Driver> Run<'a, D> {
     }
 
     async fn sample(&mut self, moment: Moment) {
-        let sample = self.driver.sample(self.plan).await;
+        let sample = self.look(Depth::Full).await;
         self.log.tell(Event::Kernel { moment, sample });
+    }
+
+    /// Looks at the machine, and tells what has changed.
+    async fn look(&mut self, depth: Depth) -> Sample {
+        let began = std::time::Instant::now();
+        let sample = self.driver.sample(depth).await;
+        let spent = began.elapsed();
+        let changes = self.watch.take(sample.clone(), spent);
+        self.log.tell(Event::Observed { micros: spent.as_micros() as u64, changes });
+        sample
     }
 
     async fn start(&mut self, agents: &[AgentId]) -> Result<()> {

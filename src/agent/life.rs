@@ -182,6 +182,10 @@ fn obey_as_reactor(order: &Order, reactor: &mut Reactor, mail: &mut Mailbox) -> 
             mail.send(&Word::Accepting)
         }
         Order::Tell => Ok(()),
+        Order::Ending => {
+            reactor.expect_end();
+            mail.send(&Word::Expecting)
+        }
         Order::Drain => {
             reactor.drain();
             Ok(())
@@ -290,6 +294,11 @@ fn obey_as_swarm(
         Order::Rest => {
             swarm.rest();
             Phase::Rest(Instant::now() + patience)
+        }
+        Order::Ending => {
+            swarm.expect_end();
+            mail.send(&Word::Expecting)?;
+            phase
         }
         Order::Drain => {
             swarm.give_up();

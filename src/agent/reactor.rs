@@ -40,7 +40,8 @@ pub struct Reactor {
     /// At index `descriptor`: the connection.
     held: Vec<Option<OwnedFd>>,
     capacity: u64,
-    /// Closings are planned from now on.
+    /// Closings by the other side are planned from now on.
+    ending: bool,
     draining: bool,
     counts: Counts,
     buffer: Vec<u8>,
@@ -69,6 +70,7 @@ impl Reactor {
             retry: false,
             held: Vec::new(),
             capacity,
+            ending: false,
             draining: false,
             counts: Counts::default(),
             buffer: Vec::new(),
@@ -120,8 +122,13 @@ impl Reactor {
         self.listeners.clear();
     }
 
-    /// Closings are planned from now on.
+    /// Closings by the other side are planned from now on.
+    pub fn expect_end(&mut self) {
+        self.ending = true;
+    }
+
     pub fn drain(&mut self) {
+        self.expect_end();
         self.draining = true;
     }
 
@@ -234,7 +241,7 @@ impl Reactor {
     }
 
     fn serve(&mut self, descriptor: usize, ended: bool) {
-        if self.draining && ended {
+        if self.ending && ended {
             return self.close(descriptor);
         }
         if !self.unsent.is_empty()
@@ -249,7 +256,7 @@ impl Reactor {
         let mut buffer = std::mem::take(&mut self.buffer);
         while let Some(Some(connection)) = self.held.get(descriptor) {
             match rustix::net::recv(connection, &mut buffer[..], RecvFlags::empty()) {
-                Ok((0, _)) if self.draining => self.close(descriptor),
+                Ok((0, _)) if self.ending => self.close(descriptor),
                 Ok((0, _)) => self.lose(descriptor, CLOSED_BY_PEER),
                 Ok((length, _)) => {
                     let sent = self.send(descriptor, &buffer[..length]);
@@ -260,7 +267,7 @@ impl Reactor {
                 }
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
-                Err(_) if self.draining => self.close(descriptor),
+                Err(_) if self.ending => self.close(descriptor),
                 Err(error) => self.lose(descriptor, &super::errno::name(error)),
             }
         }

@@ -16,7 +16,7 @@ use super::{AgentId, Built, Driver, Heard, Started};
 use crate::agent::{Order, Word};
 use crate::error::{Error, Result};
 use crate::journal::Journal;
-use crate::observe::Sample;
+use crate::observe::{Depth, Sample};
 use crate::plan::Plan;
 use crate::teardown::Outcome;
 
@@ -132,7 +132,7 @@ impl Driver for MockDriver {
         Ok(agents.iter().map(one).collect())
     }
 
-    async fn sample(&mut self, _: &Plan) -> Sample {
+    async fn sample(&mut self, _: Depth) -> Sample {
         Sample::default()
     }
 

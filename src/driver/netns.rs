@@ -12,7 +12,7 @@ use crate::journal::{Change, Journal};
 use crate::kernel::netlink::{End, LOOPBACK, Netlink, Opened, Request};
 use crate::kernel::netns::{self, Namespace};
 use crate::kernel::{cgroup, proc, sysctl};
-use crate::observe::{self, Sample};
+use crate::observe::{Depth, Eyes, Sample, Seat};
 use crate::plan::{Node, Plan, Role};
 use crate::teardown::{self, Outcome};
 
@@ -22,11 +22,13 @@ pub struct NetnsDriver {
     namespaces: Vec<Namespace>,
     /// By node: the cgroup with its memory limit.
     cgroups: BTreeMap<usize, PathBuf>,
+    /// What they have open keeps the namespaces in being: closed before the way down.
+    eyes: Option<Eyes>,
 }
 
 impl NetnsDriver {
     pub fn new(journal: Journal, host_cgroup: Cgroup) -> Self {
-        NetnsDriver { journal, host_cgroup, namespaces: Vec::new(), cgroups: BTreeMap::new() }
+        NetnsDriver { journal, host_cgroup, namespaces: Vec::new(), cgroups: BTreeMap::new(), eyes: None }
     }
 
     fn make_namespaces(&mut self, nodes: &[Node]) -> Result<()> {
@@ -84,6 +86,16 @@ impl NetnsDriver {
         Ok(())
     }
 
+    fn open_eyes(&mut self, plan: &Plan) {
+        let version = self.host_cgroup.version;
+        let seat = |(index, node): (usize, &Node)| Seat {
+            name: node.name.clone(),
+            cgroup: self.cgroups.get(&index).map(|path| (version, path.clone())),
+        };
+        let seats = plan.nodes.iter().enumerate().map(seat);
+        self.eyes = Some(Eyes::open(seats.zip(self.namespaces.iter().map(Namespace::file))));
+    }
+
     fn make_cgroups(&mut self, plan: &Plan) -> Result<()> {
         for (index, node) in plan.nodes.iter().enumerate() {
             let Some(limit) = node.memory_limit else { continue };
@@ -117,6 +129,7 @@ impl Driver for NetnsDriver {
         self.make_cgroups(plan)?;
         self.make_namespaces(&plan.nodes)?;
         self.connect(plan).await?;
+        self.open_eyes(plan);
         Ok(Built {
             machines: 0,
             namespaces: plan.nodes.len(),
@@ -144,6 +157,9 @@ impl Driver for NetnsDriver {
             let one = process::start(&agent.to_string(), &cell)?;
             let start_time = proc::start_time(Some(one.pid)).unwrap_or(0);
             changes.push(Change::Process { name: agent.to_string(), pid: one.pid, start_time });
+            if let Some(eyes) = &mut self.eyes {
+                eyes.add_agent(agent.to_string(), one.pid);
+            }
             started.push(one);
         }
         self.journal.note_processes(changes)?;
@@ -163,11 +179,12 @@ impl Driver for NetnsDriver {
         Ok(())
     }
 
-    async fn sample(&mut self, plan: &Plan) -> Sample {
-        observe::sample(plan, &self.namespaces)
+    async fn sample(&mut self, depth: Depth) -> Sample {
+        self.eyes.as_mut().map(|eyes| eyes.look(depth)).unwrap_or_default()
     }
 
     async fn down(&mut self) -> Result<Outcome> {
+        self.eyes = None;
         self.namespaces.clear();
         teardown::undo(&mut self.journal).await
     }

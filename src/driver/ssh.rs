@@ -1,6 +1,7 @@
 //! The driver whose nodes are machines, each reached by ssh and kept by a steward there.
 
 mod line;
+mod looks;
 mod reach;
 mod trouble;
 
@@ -14,19 +15,18 @@ use crate::agent::confine::Cell;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::kernel::netlink::Borrowed;
-use crate::observe::{self, Sample};
+use crate::observe::{Depth, Sample};
+use crate::plan::Plan;
 use crate::plan::machines::{Machine, Placed};
-use crate::plan::{Node, Plan};
 use crate::spec::MachineSpec;
 use crate::steward::words::{Ask, Hello, Preparation, Tell};
 use crate::teardown::{Leftover, Outcome};
 use line::Line;
+use looks::Looks;
 pub use reach::Target;
 
 /// Settings, addresses and processes on one machine.
 const PROMPT: Duration = Duration::from_secs(30);
-/// A machine that counts while it holds a million connections may be slow to answer.
-const COUNTING: Duration = Duration::from_secs(30);
 /// Undoing waits for processes with a million sockets to end.
 const UNDOING: Duration = Duration::from_secs(180);
 
@@ -71,11 +71,12 @@ pub struct SshDriver {
     journal: Option<Journal>,
     machines: Machines,
     lab: String,
+    looks: Looks,
 }
 
 impl SshDriver {
     pub fn new(journal: Option<Journal>, machines: Machines, lab: &str) -> Self {
-        SshDriver { journal, machines, lab: lab.to_owned() }
+        SshDriver { journal, machines, lab: lab.to_owned(), looks: Looks::default() }
     }
 
     /// Under which a machine's steward keeps its journal.
@@ -187,13 +188,13 @@ impl Driver for SshDriver {
         Ok(agents.iter().filter_map(|agent| started.remove(agent)).collect())
     }
 
-    async fn sample(&mut self, plan: &Plan) -> Sample {
-        let one = async |(line, node): (&Line, &Node)| {
-            let Ok(Tell::Sample(sample)) = line.ask(Ask::Sample, COUNTING).await else { return None };
-            Some((node.name.clone(), *sample))
-        };
-        let samples = join_all(self.machines.lines.iter().zip(&plan.nodes).map(one)).await;
-        observe::together(samples.into_iter().flatten().collect())
+    /// Nobody waits for a look that will soon be repeated: what the machines have told since the last one is taken,
+    /// and they are asked again.
+    async fn sample(&mut self, depth: Depth) -> Sample {
+        match depth {
+            Depth::Full => self.looks.wait(&self.machines.lines).await,
+            Depth::Quick | Depth::Agents => self.looks.take(&self.machines.lines, depth),
+        }
     }
 
     /// The ways between machines are not ours to take away: each end closes with a reset.

@@ -17,10 +17,10 @@ const SWARMS_WANTED: u64 = 2;
 
 /// More agents than this take turns instead of working: such a lab needs more descriptors, not more processes.
 const MOST_AGENTS: u64 = 4_096;
-/// What the runner itself keeps open for each agent (two pipes and the process), and for each node while
-/// it is built (the namespace and its netlink socket).
-const RUNNER_PER_AGENT: u64 = 3;
-const RUNNER_PER_NODE: u64 = 2;
+/// What the runner itself keeps open for each agent (two pipes, the process, its counters), and for each node
+/// (the namespace, a netlink socket while it is built, its counters).
+const RUNNER_PER_AGENT: u64 = 4;
+const RUNNER_PER_NODE: u64 = 12;
 const RUNNER_OWN: u64 = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

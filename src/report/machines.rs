@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::Report;
 use crate::account::Account;
+use crate::driver::node_of;
 use crate::event::Moment;
-use crate::observe::Sample;
-use crate::plan::Plan;
-use crate::plan::machines::Clock;
+use crate::observe::{Sample, names};
+use crate::plan::machines::{Clock, Placed};
+use crate::plan::{Node, Plan};
 
 /// One machine of a lab that is not on this host.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -40,43 +41,45 @@ pub struct Machine {
 }
 
 pub fn fill(report: &mut Report, plan: &Plan, account: &Account) {
-    let machine = |(node, placed): (&crate::plan::Node, &crate::plan::machines::Placed)| {
-        let at = |moment| account.sample(moment).and_then(|sample| sample.machines.get(&node.name));
+    let machine = |(index, (node, placed)): (usize, (&Node, &Placed))| {
+        let at = |moment| account.sample(moment).filter(|sample| sample.places.contains_key(&node.name));
         let (before, peak) = (at(Moment::Before), at(Moment::Peak));
-        let used = |sample: Option<&Sample>| sample.map(|sample| sample.memory.used());
-        let kills = |sample: &Sample| sample.oom.as_ref().map(|oom| oom.kills);
-        let last = account.samples.iter().rev().find_map(|(_, sample)| sample.machines.get(&node.name));
-        let oom_kills = last.and_then(kills).zip(before.and_then(kills)).map(|(last, before)| last - before);
-        let oom_line = last.and_then(|sample| sample.oom.as_ref()?.last.clone());
+        let level = |sample: Option<&Sample>, name| sample?.level(&node.name, name);
+        let used = |sample| {
+            let (total, free) = (level(sample, names::MEMORY_TOTAL), level(sample, names::MEMORY_AVAILABLE));
+            total.zip(free).map(|(total, free)| total.saturating_sub(free))
+        };
+        let kills = |sample: &Sample| sample.places.get(&node.name)?.counters.get(names::HOST_KILLS).copied();
+        let last = account.samples.iter().rev().find_map(|(_, sample)| kills(sample));
+        let lines = account.kernel_said.iter().filter(|(agent, _)| node_of(plan, *agent) == index);
         Machine {
             node: node.name.clone(),
             ssh: placed.ssh.clone(),
             address: placed.address,
             kernel: placed.kernel.clone(),
             clock: placed.clock,
-            memory_total: before.map(|sample| sample.memory.total),
+            memory_total: level(before, names::MEMORY_TOTAL),
             memory_before: used(before),
             memory_peak: used(peak),
             memory_growth: used(peak).zip(used(before)).map(|(peak, before)| peak.saturating_sub(before)),
-            oom_kills,
-            oom_line: oom_line.filter(|_| oom_kills.is_some_and(|kills| kills > 0)),
+            oom_kills: last.zip(before.and_then(kills)).map(|(last, before)| last.saturating_sub(before)),
+            oom_line: lines.last().map(|(_, line)| line.clone()),
         }
     };
-    report.machines = plan.nodes.iter().zip(&plan.machines).map(machine).collect();
-    let killed =
-        report.machines.iter().filter_map(|machine| Some((&machine.node, machine.oom_line.as_ref()?)));
-    let told: Vec<String> = killed
-        .map(|(node, line)| format!("the machine of {node} had no memory left, and its kernel said: {line}"))
-        .collect();
-    report.findings.extend(told);
+    let machines = plan.nodes.iter().zip(&plan.machines).enumerate();
+    report.machines = machines.map(machine).collect();
     explain_nulls(report);
 }
 
 fn explain_nulls(report: &mut Report) {
     let missing = |of: fn(&Machine) -> bool| report.machines.iter().any(of);
     let rows = [
-        ("memory_total", missing(|one| one.memory_total.is_none()), "it was not asked before the ramp"),
-        ("memory_before", missing(|one| one.memory_before.is_none()), "it was not asked before the ramp"),
+        ("memory_total", missing(|one| one.memory_total.is_none()), "it could not be asked before the ramp"),
+        (
+            "memory_before",
+            missing(|one| one.memory_before.is_none()),
+            "it could not be asked before the ramp",
+        ),
         ("memory_peak", missing(|one| one.memory_peak.is_none()), "it could not be asked at the peak"),
         ("memory_growth", missing(|one| one.memory_growth.is_none()), "it could not be asked at the peak"),
         (

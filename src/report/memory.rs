@@ -74,10 +74,7 @@ fn user(report: &mut Report, account: &Account, open: u64) {
 }
 
 fn grown(before: &Sample, peak: &Sample, caches: &[&str]) -> Option<u64> {
-    let sum = |sample: &Sample| {
-        let known = sample.caches.as_ref()?;
-        Some(caches.iter().filter_map(|cache| known.get(*cache)).sum::<u64>())
-    };
+    let sum = |sample: &Sample| caches.iter().map(|cache| sample.cache(cache)).sum::<Option<u64>>();
     Some(sum(peak)?.saturating_sub(sum(before)?))
 }
 

@@ -4,6 +4,7 @@ use super::machines::Machine;
 use super::{Ends, Report, Side};
 use crate::agent::errno;
 use crate::agent::tally::{Operation, Row};
+use crate::diagnose::explain;
 use crate::teardown::Restored;
 use crate::units::grouped;
 
@@ -22,6 +23,11 @@ pub fn lines(report: &Report) -> Vec<String> {
     );
     ends(&report.failed).into_iter().for_each(|text| line("failed", text));
     ends(&report.lost).into_iter().for_each(|text| line("lost", text));
+    for verdict in &report.verdicts {
+        let mut texts = explain::verdict(verdict).into_iter();
+        texts.next().into_iter().for_each(|text| line("cause", text));
+        texts.for_each(|text| line("", text));
+    }
     memory(report).into_iter().for_each(|text| line("memory", text));
     report.machines.iter().filter_map(machine).for_each(|text| line("machine", text));
     report.findings.iter().for_each(|finding| line("finding", finding.clone()));

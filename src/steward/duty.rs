@@ -18,13 +18,13 @@ use crate::exit::Exit;
 use crate::journal::{self, Change, Header, Journal};
 use crate::kernel::netlink::{Borrowed, Opened, Request};
 use crate::kernel::{self, proc};
-use crate::observe::{self, Sample};
+use crate::observe::{Depth, Eyes, Sample};
 use crate::teardown::{self, Outcome};
 
 #[derive(Default)]
 pub struct Duty {
     journal: Option<Journal>,
-    node: String,
+    eyes: Option<Eyes>,
     orders: BTreeMap<AgentId, Pin<Box<dyn AsyncWrite>>>,
     pub heard: SelectAll<LocalBoxStream<'static, (AgentId, Heard)>>,
 }
@@ -45,7 +45,7 @@ impl Duty {
             connections: *connections,
             subnet: *subnet,
         };
-        self.node.clone_from(node);
+        self.eyes = Some(Eyes::of_machine(node));
         // An ordinary user has no place for a journal, and may change nothing that would belong into it.
         if !(preparation.settings.is_empty() && preparation.routes.is_empty()) || may_keep_journal() {
             let journal = self.journal.insert(Journal::begin(header)?);
@@ -67,6 +67,9 @@ impl Duty {
             let started = process::start(&agent.to_string(), &cell)?;
             let start_time = proc::start_time(Some(started.pid)).unwrap_or(0);
             changes.push(Change::Process { name: agent.to_string(), pid: started.pid, start_time });
+            if let Some(eyes) = &mut self.eyes {
+                eyes.add_agent(agent.to_string(), started.pid);
+            }
             pids.push(started.pid);
             self.orders.insert(agent, started.orders);
             self.heard.push(started.heard.map(move |heard| (agent, heard)).boxed_local());
@@ -90,8 +93,8 @@ impl Duty {
         self.orders.remove(&agent);
     }
 
-    pub fn sample(&self) -> Sample {
-        observe::of_machine(&self.node)
+    pub fn sample(&mut self, depth: Depth) -> Sample {
+        self.eyes.as_mut().map(|eyes| eyes.look(depth)).unwrap_or_default()
     }
 
     /// Also what an earlier steward left: then this one was asked for nothing else.

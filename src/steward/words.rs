@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::host::Host;
 use crate::kernel::netlink::Borrowed;
-use crate::observe::Sample;
+use crate::observe::{Depth, Sample};
 use crate::plan::HostSetting;
 use crate::teardown::Outcome;
 use crate::units::Subnet;
@@ -38,7 +38,9 @@ pub enum Ask {
     LetGo {
         agent: AgentId,
     },
-    Sample,
+    Sample {
+        depth: Depth,
+    },
     /// Take everything down, also what an earlier steward of this lab left standing.
     Down {
         lab: String,

@@ -73,6 +73,7 @@ enum Came {
     Heard(AgentId, Heard),
     Nobody,
     Tick,
+    Look,
     Over,
     Interrupted(Stop),
 }
@@ -119,16 +120,27 @@ impl<D: Driver> Run<'_, D> {
         tokio::pin!(over);
         let mut nobody = false;
         while !met(self) && self.is_pumping() {
+            let due = self.watch.due();
+            let look = async move {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => pending().await,
+                }
+            };
             let came = tokio::select! {
                 biased;
                 signal = self.interrupts.next() => Came::Interrupted(signal),
                 heard = self.crew.next(), if !nobody => heard.map_or(Came::Nobody, |(agent, heard)| Came::Heard(agent, heard)),
                 _ = tick.tick() => Came::Tick,
+                () = look => Came::Look,
                 () = &mut over => Came::Over,
             };
             match came {
                 Came::Heard(agent, heard) => self.take(agent, heard).await,
                 Came::Tick => self.tell_progress(),
+                Came::Look => {
+                    self.look(self.watch.depth()).await;
+                }
                 // Nobody is left to be heard: only time and signals can still come.
                 Came::Nobody => {
                     if deadline.is_none() {
@@ -154,6 +166,7 @@ impl<D: Driver> Run<'_, D> {
         match heard {
             Heard::Ended(how) => self.take_end(agent, how).await,
             Heard::Word(word) => self.take_word(agent, word).await,
+            Heard::Note(line) => self.log.tell(Event::KernelSaid { agent, line }),
         }
     }
 
@@ -177,7 +190,7 @@ impl<D: Driver> Run<'_, D> {
                 self.swarm_is_done().await;
             }
             Word::Rested { latencies } => self.log.tell(Event::Latencies { agent, latencies }),
-            Word::Drained => {}
+            Word::Expecting | Word::Drained => {}
             Word::Failed { why } => self.log.tell(Event::AgentFailed { agent, why }),
         }
     }

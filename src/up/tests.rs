@@ -76,6 +76,7 @@ impl Good {
             Order::Weigh => voices.say(agent, Word::Weight { private_bytes: Some(1) }),
             Order::Hold | Order::Tell => {}
             Order::Rest => voices.say(agent, Word::Rested { latencies: Vec::new() }),
+            Order::Ending => voices.say(agent, Word::Expecting),
             Order::Drain => {
                 self.count(voices, agent, |counts| counts.closed += std::mem::take(&mut counts.open));
                 voices.say(agent, Word::Drained);

@@ -19,6 +19,7 @@ use super::trouble::{self, Complaints};
 use crate::agent::Order;
 use crate::driver::{AgentId, Heard, Started};
 use crate::error::{Error, Result};
+use crate::observe::{Depth, Sample};
 use crate::plan::machines::Clock;
 use crate::steward::unix_us;
 use crate::steward::words::{Ask, Tell};
@@ -86,6 +87,17 @@ impl Line {
                 Err(Error::broke(what(), format!("the machine is gone: {why}")))
             }
             Err(_) => Err(Error::broke(what(), format!("no answer within {} s", patience.as_secs()))),
+        }
+    }
+
+    /// Asks for the machine's counters now; they come with the answer.
+    pub fn look(&self, depth: Depth) -> impl Future<Output = Option<Sample>> + Send + use<> {
+        let answer = send(&self.shared, Ask::Sample { depth });
+        async move {
+            match answer.await {
+                Ok(Tell::Sample(sample)) => Some(*sample),
+                _ => None,
+            }
         }
     }
 

@@ -26,35 +26,6 @@ pub struct MemInfo {
     pub swap_free: u64,
 }
 
-impl MemInfo {
-    /// What is in use of the machine's memory and could not be dropped at once.
-    pub fn used(&self) -> u64 {
-        self.total.saturating_sub(self.available)
-    }
-
-    /// Two machines together.
-    pub fn plus(&self, other: &MemInfo) -> MemInfo {
-        MemInfo {
-            total: self.total + other.total,
-            free: self.free + other.free,
-            available: self.available + other.available,
-            buffers: self.buffers + other.buffers,
-            cached: self.cached + other.cached,
-            anonymous: self.anonymous + other.anonymous,
-            shared: self.shared + other.shared,
-            slab: self.slab + other.slab,
-            slab_reclaimable: self.slab_reclaimable + other.slab_reclaimable,
-            slab_unreclaimable: self.slab_unreclaimable + other.slab_unreclaimable,
-            kernel_stack: self.kernel_stack + other.kernel_stack,
-            page_tables: self.page_tables + other.page_tables,
-            vmalloc_used: self.vmalloc_used + other.vmalloc_used,
-            percpu: self.percpu + other.percpu,
-            swap_total: self.swap_total + other.swap_total,
-            swap_free: self.swap_free + other.swap_free,
-        }
-    }
-}
-
 pub fn parse_meminfo(text: &str) -> MemInfo {
     let lines = sizes(text);
     let bytes = |name: &str| lines.get(name).copied().unwrap_or(0);

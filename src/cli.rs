@@ -112,11 +112,14 @@ pub struct CheckArgs {
 
 #[derive(Args, Clone, Debug)]
 pub struct DownArgs {
-    /// The lab's name; not needed when only one stands
+    /// The lab's name; not needed when only one stands. With --vms: its lab file
     pub lab: Option<String>,
     /// Take down every lab that stands
     #[arg(long, conflicts_with = "lab")]
     pub all: bool,
+    /// Destroy the virtual machines of a lab file whose driver is `vagrant`, after its lab was taken down
+    #[arg(long, requires = "lab", conflicts_with = "all")]
+    pub vms: bool,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -18,7 +18,7 @@ use tokio::io::AsyncWrite;
 use crate::agent::Word;
 use crate::error::Result;
 use crate::journal::Journal;
-use crate::observe::{Depth, Sample};
+use crate::observe::{Depth, Seen};
 use crate::plan::Plan;
 use crate::teardown::Outcome;
 
@@ -77,7 +77,7 @@ pub trait Driver {
 
     /// Counters of the host, of every node, and of every agent; less, where less is asked for. Machines that are
     /// nodes answer late: unless all is asked for, what they told last is enough.
-    async fn sample(&mut self, depth: Depth) -> Sample;
+    async fn sample(&mut self, depth: Depth) -> Seen;
 
     /// Takes the ways between the nodes away, so that closing a connection costs no packet.
     async fn part(&mut self, plan: &Plan) -> Result<()>;

@@ -10,6 +10,7 @@ mod node;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +70,13 @@ impl Reading {
 #[serde(transparent)]
 pub struct Sample {
     pub places: BTreeMap<String, Reading>,
+}
+
+/// A look, and how long whoever looked was busy with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    pub sample: Sample,
+    pub spent: Duration,
 }
 
 impl Sample {

@@ -14,7 +14,7 @@ use crate::driver::{AgentId, Driver};
 use crate::error::{Error, Result};
 use crate::event::{Event, Moment, Phase};
 use crate::log::Log;
-use crate::observe::{Depth, Sample, Watch};
+use crate::observe::{Depth, Sample, Seen, Watch};
 use crate::plan::Plan;
 use crate::teardown::Outcome;
 use crate::units::Rate;
@@ -277,9 +277,7 @@ impl<'a, D: Driver> Run<'a, D> {
 
     /// Looks at the machine, and tells what has changed.
     async fn look(&mut self, depth: Depth) -> Sample {
-        let began = std::time::Instant::now();
-        let sample = self.driver.sample(depth).await;
-        let spent = began.elapsed();
+        let Seen { sample, spent } = self.driver.sample(depth).await;
         let changes = self.watch.take(sample.clone(), spent);
         self.log.tell(Event::Observed { micros: spent.as_micros() as u64, changes });
         sample

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use common::{need_root, stderr, wait_for};
 use machines::{NODES, World};
-use running::assert_accounted;
+use running::assert_counted;
 use serde_json::{Value, json};
 
 const LAB: &str = "connections: 6K\nhold: 1s\nexpect: {established: 100%, lost: 0}\n";
@@ -110,7 +110,7 @@ fn disturbed(world: &World, hold: &str, disturb: impl FnOnce()) -> Value {
     disturb();
     wait_for("the run to end", Duration::from_secs(120), || runner.try_wait().expect("a child").is_some());
     let report = running::report(&world.lab);
-    assert_accounted(&report);
+    assert_counted(&report);
     report
 }
 
@@ -192,7 +192,7 @@ fn what_keeps_ssh_from_a_machine_is_said() {
     world.forget_host_keys();
     refused("its host key is not known", "compare the key");
     assert_eq!(world.copies(), [""; 0], "copies are left");
-    let nobody = "connections: 1K\ndriver: ssh\nmachines: {server: 10.77.9.8, clients: [10.77.9.1]}\n";
+    let nobody = "connections: 1K\ndriver: ssh\nmachines: {server: 10.77.9.8, clients: [10.77.9.8]}\n";
     let output = world.run(&["plan", &world.lab.file(nobody)]);
     assert!(stderr(&output).contains("there is no way to it"), "{}", stderr(&output));
 }

@@ -1,13 +1,20 @@
 //! `c1m-lab down`: undoes what a lab's journal says was done.
 
+use std::path::Path;
+
 use crate::cli::DownArgs;
+use crate::driver::vagrant::Vagrant;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::journal::{self, Journal};
 use crate::say::say;
+use crate::spec::{self, DriverKind};
 use crate::teardown;
 
 pub fn run(args: &DownArgs) -> Result<Exit> {
+    if let (true, Some(file)) = (args.vms, &args.lab) {
+        return destroy_machines(Path::new(file));
+    }
     let labs = which(args)?;
     if labs.is_empty() {
         say("no lab stands");
@@ -16,6 +23,18 @@ pub fn run(args: &DownArgs) -> Result<Exit> {
     for lab in labs {
         exit = exit.max(take_down(&lab)?);
     }
+    Ok(exit)
+}
+
+fn destroy_machines(file: &Path) -> Result<Exit> {
+    let lab = spec::load(file, &[])?;
+    let name = &lab.spec.name;
+    if lab.spec.driver != DriverKind::Vagrant {
+        return Err(lab.source.error("driver", "only `vagrant` has machines that could be destroyed"));
+    }
+    let vagrant = Vagrant::beside(file)?;
+    let exit = if journal::labs().contains(name) { take_down(name)? } else { Exit::Done };
+    vagrant.destroy()?;
     Ok(exit)
 }
 

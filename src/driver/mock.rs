@@ -16,7 +16,7 @@ use super::{AgentId, Built, Driver, Heard, Started};
 use crate::agent::{Order, Word};
 use crate::error::{Error, Result};
 use crate::journal::Journal;
-use crate::observe::{Depth, Sample};
+use crate::observe::{Depth, Seen};
 use crate::plan::Plan;
 use crate::teardown::Outcome;
 
@@ -132,8 +132,8 @@ impl Driver for MockDriver {
         Ok(agents.iter().map(one).collect())
     }
 
-    async fn sample(&mut self, _: Depth) -> Sample {
-        Sample::default()
+    async fn sample(&mut self, _: Depth) -> Seen {
+        Seen::default()
     }
 
     async fn part(&mut self, _: &Plan) -> Result<()> {

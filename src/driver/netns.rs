@@ -12,7 +12,7 @@ use crate::journal::{Change, Journal};
 use crate::kernel::netlink::{End, LOOPBACK, Netlink, Opened, Request};
 use crate::kernel::netns::{self, Namespace};
 use crate::kernel::{cgroup, proc, sysctl};
-use crate::observe::{Depth, Eyes, Sample, Seat};
+use crate::observe::{Depth, Eyes, Seat, Seen};
 use crate::plan::{Node, Plan, Role};
 use crate::teardown::{self, Outcome};
 
@@ -179,7 +179,7 @@ impl Driver for NetnsDriver {
         Ok(())
     }
 
-    async fn sample(&mut self, depth: Depth) -> Sample {
+    async fn sample(&mut self, depth: Depth) -> Seen {
         self.eyes.as_mut().map(|eyes| eyes.look(depth)).unwrap_or_default()
     }
 

@@ -15,7 +15,7 @@ use crate::agent::confine::Cell;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::kernel::netlink::Borrowed;
-use crate::observe::{Depth, Sample};
+use crate::observe::{Depth, Seen};
 use crate::plan::Plan;
 use crate::plan::machines::{Machine, Placed};
 use crate::spec::MachineSpec;
@@ -190,7 +190,7 @@ impl Driver for SshDriver {
 
     /// Nobody waits for a look that will soon be repeated: what the machines have told since the last one is taken,
     /// and they are asked again.
-    async fn sample(&mut self, depth: Depth) -> Sample {
+    async fn sample(&mut self, depth: Depth) -> Seen {
         match depth {
             Depth::Full => self.looks.wait(&self.machines.lines).await,
             Depth::Quick | Depth::Agents => self.looks.take(&self.machines.lines, depth),

@@ -18,7 +18,7 @@ use crate::exit::Exit;
 use crate::journal::{self, Change, Header, Journal};
 use crate::kernel::netlink::{Borrowed, Opened, Request};
 use crate::kernel::{self, proc};
-use crate::observe::{Depth, Eyes, Sample};
+use crate::observe::{Depth, Eyes, Seen};
 use crate::teardown::{self, Outcome};
 
 #[derive(Default)]
@@ -93,7 +93,7 @@ impl Duty {
         self.orders.remove(&agent);
     }
 
-    pub fn sample(&mut self, depth: Depth) -> Sample {
+    pub fn look(&mut self, depth: Depth) -> Seen {
         self.eyes.as_mut().map(|eyes| eyes.look(depth)).unwrap_or_default()
     }
 

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::host::Host;
 use crate::kernel::netlink::Borrowed;
-use crate::observe::{Depth, Sample};
+use crate::observe::{Depth, Seen};
 use crate::plan::HostSetting;
 use crate::teardown::Outcome;
 use crate::units::Subnet;
@@ -38,7 +38,7 @@ pub enum Ask {
     LetGo {
         agent: AgentId,
     },
-    Sample {
+    Look {
         depth: Depth,
     },
     /// Take everything down, also what an earlier steward of this lab left standing.
@@ -80,7 +80,7 @@ pub enum Tell {
     Started {
         pids: Vec<u32>,
     },
-    Sample(Box<Sample>),
+    Seen(Box<Seen>),
     Down(Outcome),
     /// The answer to an ask that could not be done.
     Failed(Trouble),

@@ -47,7 +47,8 @@ impl World {
     }
 
     pub fn namespace(&self, node: &str) -> String {
-        format!("{}-{node}", self.lab.name)
+        // Not a name that could be taken for one of the lab's own.
+        format!("{}-{node}", self.lab.name.trim_start_matches("t-"))
     }
 
     pub fn address(node: &str) -> String {
@@ -185,7 +186,7 @@ impl World {
     pub fn state(&self, node: &str) -> String {
         let settings = ["net/core/somaxconn", "net/ipv4/tcp_max_syn_backlog", "fs/file-max", "fs/nr_open"];
         let settings = settings.map(|key| self.on(node, &format!("cat /proc/sys/{key}")));
-        let routes = self.on(node, "ip route show table all");
+        let routes = self.on(node, "ip -4 route show table all");
         format!("{settings:?}\n{routes}")
     }
 

@@ -19,7 +19,7 @@ use super::trouble::{self, Complaints};
 use crate::agent::Order;
 use crate::driver::{AgentId, Heard, Started};
 use crate::error::{Error, Result};
-use crate::observe::{Depth, Sample};
+use crate::observe::{Depth, Seen};
 use crate::plan::machines::Clock;
 use crate::steward::unix_us;
 use crate::steward::words::{Ask, Tell};
@@ -91,11 +91,11 @@ impl Line {
     }
 
     /// Asks for the machine's counters now; they come with the answer.
-    pub fn look(&self, depth: Depth) -> impl Future<Output = Option<Sample>> + Send + use<> {
-        let answer = send(&self.shared, Ask::Sample { depth });
+    pub fn look(&self, depth: Depth) -> impl Future<Output = Option<Seen>> + Send + use<> {
+        let answer = send(&self.shared, Ask::Look { depth });
         async move {
             match answer.await {
-                Ok(Tell::Sample(sample)) => Some(*sample),
+                Ok(Tell::Seen(seen)) => Some(*seen),
                 _ => None,
             }
         }

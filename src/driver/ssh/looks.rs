@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 
 use super::line::Line;
-use crate::observe::{Depth, Sample};
+use crate::observe::{Depth, Sample, Seen};
 
 /// A machine that counts while it holds a million connections may be slow to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -14,8 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What one machine was asked for, and what it told last.
 #[derive(Default)]
 struct Look {
-    asked: Option<BoxFuture<'static, Option<Sample>>>,
-    told: Option<Sample>,
+    asked: Option<BoxFuture<'static, Option<Seen>>>,
+    told: Option<Seen>,
 }
 
 #[derive(Default)]
@@ -23,7 +23,7 @@ pub struct Looks(Vec<Look>);
 
 impl Looks {
     /// Everything there is now: the machines are waited for.
-    pub async fn wait(&mut self, lines: &[Line]) -> Sample {
+    pub async fn wait(&mut self, lines: &[Line]) -> Seen {
         let looks = lines.iter().map(|line| tokio::time::timeout(PATIENCE, line.look(Depth::Full)));
         let told = join_all(looks).await;
         self.0.resize_with(lines.len(), Look::default);
@@ -34,7 +34,7 @@ impl Looks {
     }
 
     /// What has been told since the last time; who has answered is asked again, and nobody is waited for.
-    pub fn take(&mut self, lines: &[Line], depth: Depth) -> Sample {
+    pub fn take(&mut self, lines: &[Line], depth: Depth) -> Seen {
         self.0.resize_with(lines.len(), Look::default);
         for (look, line) in self.0.iter_mut().zip(lines) {
             let answer = look.asked.as_mut().and_then(FutureExt::now_or_never);
@@ -48,8 +48,12 @@ impl Looks {
         self.all(lines)
     }
 
-    fn all(&self, lines: &[Line]) -> Sample {
-        let told = self.0.iter().zip(lines);
-        Sample::of_machines(told.filter_map(|(look, line)| Some((line.node.clone(), look.told.clone()?))))
+    /// Each machine looks for itself: together they are as busy as the busiest.
+    fn all(&self, lines: &[Line]) -> Seen {
+        let told = || self.0.iter().zip(lines).filter_map(|(look, line)| Some((line, look.told.as_ref()?)));
+        Seen {
+            sample: Sample::of_machines(told().map(|(line, seen)| (line.node.clone(), seen.sample.clone()))),
+            spent: told().map(|(_, seen)| seen.spent).max().unwrap_or_default(),
+        }
     }
 }

@@ -176,10 +176,10 @@ impl World {
             .for_each(|pid| send(pid, Signal::KILL));
     }
 
-    /// Pulls a machine's cable.
-    pub fn cut_off(&self, node: &str) {
+    /// Pulls a machine's cable, or plugs it in again.
+    pub fn cable(&self, node: &str, state: &str) {
         let place = NODES.iter().position(|one| *one == node).expect("a node");
-        sh(&format!("ip -n {} link set p{place} down", self.namespace("switch")));
+        sh(&format!("ip -n {} link set p{place} {state}", self.namespace("switch")));
     }
 
     /// What a machine has of its own that a lab might change.

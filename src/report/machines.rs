@@ -51,7 +51,7 @@ pub fn fill(report: &mut Report, plan: &Plan, account: &Account) {
         };
         let kills = |sample: &Sample| sample.places.get(&node.name)?.counters.get(names::HOST_KILLS).copied();
         let last = account.samples.iter().rev().find_map(|(_, sample)| kills(sample));
-        let lines = account.kernel_said.iter().filter(|(agent, _)| node_of(plan, *agent) == index);
+        let mut lines = account.kernel_said.iter().filter(|(agent, _)| node_of(plan, *agent) == index);
         Machine {
             node: node.name.clone(),
             ssh: placed.ssh.clone(),
@@ -63,7 +63,7 @@ pub fn fill(report: &mut Report, plan: &Plan, account: &Account) {
             memory_peak: used(peak),
             memory_growth: used(peak).zip(used(before)).map(|(peak, before)| peak.saturating_sub(before)),
             oom_kills: last.zip(before.and_then(kills)).map(|(last, before)| last.saturating_sub(before)),
-            oom_line: lines.last().map(|(_, line)| line.clone()),
+            oom_line: lines.next_back().map(|(_, line)| line.clone()),
         }
     };
     let machines = plan.nodes.iter().zip(&plan.machines).enumerate();

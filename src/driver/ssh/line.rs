@@ -236,8 +236,8 @@ struct Orders {
 impl Orders {
     fn send(&self, ask: Ask) -> io::Result<()> {
         let shared = lock(&self.shared);
-        let sent = shared.asks.as_ref().map(|asks| asks.unbounded_send(ask));
-        sent.and_then(Result::ok).ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+        let sent = shared.asks.as_ref().is_some_and(|asks| asks.unbounded_send(ask).is_ok());
+        if sent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn read(text: &str) -> Result<Spec> {
+fn read(text: &str) -> crate::error::Result<Spec> {
     parse("lab.yaml", &format!("connections: 10K\n{text}"), &[]).map(|lab| lab.spec)
 }
 

@@ -2,6 +2,8 @@
 
 pub mod by_hand;
 pub mod check;
+pub mod climb;
+pub mod completions;
 pub mod docs;
 pub mod down;
 pub mod exec;
@@ -26,6 +28,7 @@ use crate::steward;
 pub fn run(command: Command) -> Result<Exit> {
     match command {
         Command::Up(args) => up::run(&args),
+        Command::Climb(args) => climb::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Down(args) => down::run(&args),
@@ -38,9 +41,11 @@ pub fn run(command: Command) -> Result<Exit> {
             None => explain::list(),
         }),
         Command::Schema => print_json(&spec::schema()),
+        Command::Completions(args) => completions::run(&args),
         Command::Agent(cell) => agent::life::run(&cell),
         Command::Steward(args) => steward(&args),
         Command::Docs(args) => docs::run(&args),
+        Command::Man(args) => docs::man(&args),
     }
 }
 

@@ -3,6 +3,7 @@
 mod commands;
 mod fields;
 mod lab_file;
+pub mod manual;
 mod report;
 mod table;
 

@@ -26,6 +26,7 @@ pub mod teardown;
 pub mod up;
 
 pub mod account;
+pub mod climb;
 pub mod diagnose;
 pub mod event;
 pub mod log;

@@ -2,8 +2,11 @@
 
 pub mod expectations;
 pub mod folder;
+pub mod junit;
 pub mod machines;
 pub mod memory;
+#[cfg(test)]
+mod properties;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -18,10 +21,10 @@ use crate::event::{Moment, Phase};
 use crate::exit::Exit;
 use crate::observe::names;
 use crate::plan::Plan;
+use crate::spec::Until;
 use crate::teardown::{Leftover, Restored};
 pub use expectations::Expectation;
 
-/// What one run came to.
 /// One echo in so many not sent is worth a finding.
 const LAGGING: u64 = 20;
 
@@ -29,13 +32,14 @@ const LAGGING: u64 = 20;
 const MEMORY_SOURCE: &str = "for each side: objects in use in /proc/slabinfo; as a whole: the growth of Slab, \
      KernelStack, PageTables, VmallocUsed and Percpu in /proc/meminfo";
 
+/// What one run came to.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Report {
     /// The lab's name.
     pub lab: String,
     /// The version of c1m-lab that made the run.
     pub version: &'static str,
-    /// Connections that were to be opened: asked = established + failed + untried, always.
+    /// Connections that were to be opened, in all rounds: asked = established + failed + untried, always.
     pub asked: u64,
     /// Connections that were established, seen from the clients.
     pub established: u64,
@@ -45,6 +49,8 @@ pub struct Report {
     pub untried: u64,
     /// Established connections that ended before they were to be closed, seen from the clients.
     pub lost: Ends,
+    /// Established connections when the first one failed or was lost, where `ramp.until` is `breaks`.
+    pub breaks_at: Option<u64>,
     /// How long each phase took.
     pub seconds: Seconds,
     /// Connections established per second, over the whole ramp.
@@ -188,17 +194,20 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
     let mut totals = account.totals();
     // A swarm that was let go of while it was connecting never said how that went.
     let clients = &mut totals.clients;
-    let unanswered = clients.tried.saturating_sub(clients.established + clients.failed.total());
+    let unanswered = clients.unanswered();
     clients.failed.add_named(Operation::Connect, "ECANCELED", unanswered);
+    // What a swarm still held when all was over, nobody ever told to be closed.
+    clients.lost.add_named(Operation::Agent, "no answer", std::mem::take(&mut clients.open));
     let outcome = account.outcome.clone().unwrap_or_default();
     let mut report = Report {
         lab: plan.lab.clone(),
         version: env!("CARGO_PKG_VERSION"),
-        asked: plan.connections,
+        asked: plan.asked(),
         established: totals.clients.established,
         failed: ends(&totals.clients.failed),
-        untried: plan.connections.saturating_sub(totals.clients.tried),
+        untried: plan.asked().saturating_sub(totals.clients.tried),
         lost: ends(&totals.clients.lost),
+        breaks_at: account.broke_at,
         seconds: seconds(account),
         rate_per_second: account.rate_per_second().map(|rate| rate as u64),
         peak_rate_per_second: (account.peak_per_second > 0).then_some(account.peak_per_second),
@@ -308,6 +317,10 @@ fn findings(account: &Account) -> Vec<String> {
         findings
             .push(format!("at the end of {phase} clients held {clients} connections, the server {server}"));
     }
+    if let Some(why) = &account.built.unkept {
+        findings
+            .push(format!("the host settings that were moved could not be kept for after a reboot: {why}"));
+    }
     for (agent, how) in &account.ended_early {
         findings.push(format!("{agent} was lost during the run: {how}"));
     }
@@ -315,12 +328,12 @@ fn findings(account: &Account) -> Vec<String> {
         findings.push(format!("the kernel ended {agent}, and said: {line}"));
     }
     let echo = totals.clients.echo;
-    if echo.skipped * LAGGING > echo.sent {
+    if echo.skipped.saturating_mul(LAGGING) > echo.sent {
         let skipped = grouped(echo.skipped);
         findings
             .push(format!("{skipped} echoes were due and not sent: the ends did not keep up with the plan"));
     }
-    let unanswered = echo.sent.saturating_sub(echo.answered + echo.wrong);
+    let unanswered = echo.unanswered();
     if unanswered > 0 {
         findings.push(format!("{} echoes were never answered", grouped(unanswered)));
     }
@@ -348,6 +361,13 @@ fn explain_nulls(report: &mut Report, plan: &Plan) {
         if seconds.is_none() {
             missing(&format!("seconds.{phase}"), "the run ended before this phase did");
         }
+    }
+    if report.breaks_at.is_none() {
+        let why = match plan.ramp.until {
+            Until::Breaks => "nothing broke",
+            Until::Done => "the ramp was not to go on until something breaks",
+        };
+        missing("breaks_at", why);
     }
     if report.rate_per_second.is_none() {
         missing("rate_per_second", "the ramp did not end");

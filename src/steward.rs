@@ -64,6 +64,7 @@ async fn obey(duty: &mut Duty, post: &Post, ask: Ask) {
         Ask::Start { agents } => duty.start(agents).map(|pids| Tell::Started { pids }),
         Ask::Order { agent, order } => return duty.order(agent, &order).await,
         Ask::LetGo { agent } => return duty.let_go(agent),
+        Ask::Strike { agent, blow } => duty.strike(agent, blow).map(|()| Tell::Struck),
         Ask::Look { depth } => Ok(Tell::Seen(Box::new(duty.look(depth)))),
         Ask::Down { lab } => duty.down(&lab).await.map(Tell::Down),
     };

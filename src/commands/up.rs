@@ -13,16 +13,17 @@ use crate::driver::ssh::SshDriver;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::{Capability, Host};
-use crate::journal::{Header, Journal};
+use crate::journal::{self, Header, Journal};
 use crate::kernel::{proc, process};
 use crate::log::{Listener, Log};
 use crate::plan::Plan;
 use crate::progress::{Screen, Show};
-use crate::report::folder::Folder;
-use crate::report::{self, Report, text};
+use crate::report::folder::{self, Folder};
+use crate::report::{self, Report, junit, text};
 use crate::rootless;
 use crate::say::say;
 use crate::spec::Lab;
+use crate::teardown::Leftover;
 use crate::up::{Interrupts, Run};
 
 /// The privileges a lab of namespaces needs, and what for.
@@ -32,14 +33,43 @@ const NEEDED: [(Capability, &str); 2] = [
 ];
 
 pub fn run(args: &UpArgs) -> Result<Exit> {
+    let ended = run_lab(args);
+    let told_to_junit = args.junit.as_ref().map_or(Exit::Done, |file| {
+        let xml = match &ended {
+            Ok(Ended { report, failure: None, .. }) => junit::of_report(report),
+            Ok(Ended { failure: Some(error), .. }) | Err(error) => {
+                junit::of_error(&args.lab.file.display().to_string(), error)
+            }
+        };
+        told(folder::write_for_user(file, &xml))
+    });
+    let ended = ended?;
+    ended.failure.map_or(Ok(ended.exit.max(told_to_junit)), Err)
+}
+
+/// A run that has come to a report, even if it broke before anything was built.
+pub struct Ended {
+    pub exit: Exit,
+    pub report: Report,
+    pub failure: Option<Error>,
+}
+
+/// A file that could not be written is no reason to withhold what the run came to.
+fn told<T>(written: Result<T>) -> Exit {
+    let Err(error) = written else { return Exit::Done };
+    say(format!("error: {error}"));
+    Exit::Broke
+}
+
+pub fn run_lab(args: &UpArgs) -> Result<Ended> {
     let host = super::host_beside_other_labs();
     // A lab file that is wrong is told before anything else.
     let (lab, fit) = load(&args.lab)?;
-    if lab.spec.driver.is_far() {
-        return run_far(args, lab, fit, &host);
-    }
-    let plan = plan_here(lab, fit, &host)?;
-    let host = allowed(host)?;
+    if lab.spec.driver.is_far() { run_far(args, lab, fit, &host) } else { run_here(args, &lab, fit, host) }
+}
+
+fn run_here(args: &UpArgs, lab: &Lab, fit: bool, host: Host) -> Result<Ended> {
+    let (host, plan) = prepare(lab, fit, host)?;
     let runtime = super::runtime()?;
     let place = Place::make(args, &runtime, &plan)?;
     let journal = begin(&plan, &place.folder)?;
@@ -48,7 +78,7 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
 
 /// The machines are reached first: what they are decides the plan. Nothing of this host is changed, so that any
 /// user may do it; only root has a journal here, by which `status` and `down` know of the run.
-fn run_far(args: &UpArgs, lab: Lab, fit: bool, host: &Host) -> Result<Exit> {
+fn run_far(args: &UpArgs, lab: Lab, fit: bool, host: &Host) -> Result<Ended> {
     let runtime = super::runtime()?;
     let Far { plan, machines, config } =
         runtime.block_on(super::far::plan(lab, &args.lab.file, fit, host))?;
@@ -94,18 +124,28 @@ fn begin(plan: &Plan, folder: &Folder) -> Result<Journal> {
 
 fn note_plan(plan: &Plan, folder: &Folder) -> Result<()> {
     folder.write("plan.json", plan)?;
-    raise_nofile(plan.runner_nofile)
+    let needed = plan.runner_nofile;
+    process::raise_nofile(needed)
+        .attempt(Exit::Host, || format!("taking {needed} descriptors for the runner"))
 }
 
-fn finish<D: Driver>(args: &UpArgs, runtime: &Runtime, plan: &Plan, driver: D, place: Place) -> Result<Exit> {
-    let Place { folder, interrupts } = place;
+fn finish<D: Driver>(
+    args: &UpArgs,
+    runtime: &Runtime,
+    plan: &Plan,
+    driver: D,
+    Place { folder, interrupts }: Place,
+) -> Result<Ended> {
     let show = Show::on_stderr(args.quiet);
     let run = live(plan, driver, &folder, interrupts, (show, args.keep));
-    let report = runtime.block_on(run)?;
+    let (report, failure) = runtime.block_on(run);
     // What the screen and stdout can be told does not wait for a folder that may be full.
     let written = folder.write("report.json", &report);
     if show != Show::Quiet {
-        text::lines(&report).iter().for_each(say);
+        // Of a lab that was never built only the error is worth a line.
+        if failure.is_none() {
+            text::lines(&report).iter().for_each(say);
+        }
         if let Ok(path) = &written {
             say(format!(" report   {}", shortened(path)));
         }
@@ -113,13 +153,20 @@ fn finish<D: Driver>(args: &UpArgs, runtime: &Runtime, plan: &Plan, driver: D, p
     if args.json {
         print_json(&report)?;
     }
-    match written {
-        Ok(_) => Ok(report.exit()),
-        Err(error) => {
-            say(format!("error: {error}"));
-            Ok(report.exit().max(Exit::Broke))
-        }
+    Ok(Ended { exit: report.exit().max(told(written)), report, failure })
+}
+
+/// The plan, on this host as it is when nothing of an earlier boot is left to do.
+fn prepare(lab: &Lab, fit: bool, host: Host) -> Result<(Host, Plan)> {
+    let plan = plan_here(lab.clone(), fit, &host)?;
+    let host = allowed(host)?;
+    let header = journal::look(&plan.lab).0;
+    if !header.is_some_and(|header| header.is_of_an_earlier_boot()) {
+        return Ok((host, plan));
     }
+    super::down::take_down(&plan.lab)?;
+    let host = super::host_beside_other_labs();
+    plan_here(lab.clone(), fit, &host).map(|plan| (host, plan))
 }
 
 /// As root the lab is made here; an ordinary user gets a namespace where it may be made.
@@ -137,11 +184,6 @@ fn allowed(host: Host) -> Result<Host> {
     } else {
         rootless::enter(&host)
     }
-}
-
-fn raise_nofile(needed: u64) -> Result<()> {
-    process::raise_nofile(needed)
-        .attempt(Exit::Host, || format!("taking {needed} descriptors for the runner"))
 }
 
 fn header(plan: &Plan, folder: &Folder) -> Header {
@@ -164,7 +206,7 @@ async fn live<D: Driver>(
     folder: &Folder,
     interrupts: Interrupts,
     (show, keep): (Show, bool),
-) -> Result<Report> {
+) -> (Report, Option<Error>) {
     let screen: Box<dyn Listener> = Box::new(Screen::new(show, plan));
     let events = folder.file("events.jsonl");
     let mut log = Log::new(Some(&events), vec![screen]);
@@ -174,18 +216,20 @@ async fn live<D: Driver>(
     if let Some(trouble) = &log.trouble {
         say(format!("warning: not all events are in the run's folder: {trouble}"));
     }
-    let report = report::settle(plan, &log.account);
-    if let Some(journal) = driver.into_journal()
-        && journal.standing().is_empty()
-        && log.account.outcome.is_some()
+    let journal = driver.into_journal().filter(|journal| journal.standing().is_empty());
+    if let (Some(journal), Some(outcome)) = (journal, &mut log.account.outcome)
+        && let Err(error) = journal.end()
     {
-        journal.end()?;
+        // Nothing it names stands any more; that it cannot be removed is told like everything else.
+        outcome.left_behind.push(Leftover { what: "the lab's journal".to_owned(), why: error.to_string() });
     }
-    match result {
-        // The report tells it; an error before anything was built is told alone.
-        Err(error) if log.account.samples.is_empty() && report.left_behind.is_empty() => Err(error),
-        _ => Ok(report),
+    let mut report = report::settle(plan, &log.account);
+    // What goes wrong later is one of the run's results, and its report tells it.
+    let failure = result.err().filter(|_| log.account.samples.is_empty() && report.left_behind.is_empty());
+    if let Some(failure) = &failure {
+        report.exit = failure.exit.code();
     }
+    (report, failure)
 }
 
 /// Relative to where the user is, when it lies below.

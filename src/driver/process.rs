@@ -14,7 +14,8 @@ use crate::agent::Word;
 use crate::agent::confine::Cell;
 use crate::error::{Attempt, Result};
 use crate::exit::Exit;
-use crate::kernel::proc;
+use crate::kernel::{self, proc};
+use crate::spec::Blow;
 
 /// This very binary, even when its file has been replaced meanwhile.
 const OURSELVES: &str = "/proc/self/exe";
@@ -58,7 +59,7 @@ fn heard(child: Child, lines: Lines<BufReader<ChildStdout>>) -> LocalBoxStream<'
             Ear::Closed => return None,
         };
         if let Ok(Some(line)) = open.1.next_line().await {
-            let word = serde_json::from_str::<Word>(&line)
+            let word = Word::read(line.as_bytes())
                 .unwrap_or_else(|error| Word::Failed { why: format!("said something unknown: {error}") });
             return Some((Heard::Word(word), Ear::Open(open)));
         }
@@ -77,6 +78,17 @@ fn heard(child: Child, lines: Lines<BufReader<ChildStdout>>) -> LocalBoxStream<'
         }
     })
     .boxed_local()
+}
+
+/// What a fault does to an agent: its pid, and since when it is there.
+pub fn strike((pid, since): (u32, u64), blow: Blow) {
+    let signal = match blow {
+        Blow::Kill => Signal::KILL,
+        Blow::Stop => Signal::STOP,
+        Blow::Resume => Signal::CONT,
+        Blow::LinkDown | Blow::LinkUp => return,
+    };
+    kernel::process::signal(pid, since, signal);
 }
 
 fn describe(status: ExitStatus) -> String {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
 
-use super::{AgentId, Built, Driver, Started, node_of};
+use super::{AgentId, Built, Driver, Part, Remains, Started, node_of};
 use crate::agent::confine::Cell;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
@@ -18,7 +18,7 @@ use crate::kernel::netlink::Borrowed;
 use crate::observe::{Depth, Seen};
 use crate::plan::Plan;
 use crate::plan::machines::{Machine, Placed};
-use crate::spec::MachineSpec;
+use crate::spec::{Blow, MachineSpec};
 use crate::steward::words::{Ask, Hello, Preparation, Tell};
 use crate::teardown::{Leftover, Outcome};
 use line::Line;
@@ -195,6 +195,24 @@ impl Driver for SshDriver {
             Depth::Full => self.looks.wait(&self.machines.lines).await,
             Depth::Quick | Depth::Agents => self.looks.take(&self.machines.lines, depth),
         }
+    }
+
+    async fn strike(&mut self, plan: &Plan, part: Part, blow: Blow) -> Result<()> {
+        match part {
+            Part::Agent(agent) => {
+                let line = &self.machines.lines[node_of(plan, agent)];
+                line.ask(Ask::Strike { agent, blow }, PROMPT).await.map(|_| ())
+            }
+            Part::Link(node) => {
+                let what = format!("striking the link of {}", plan.nodes[node].name);
+                Err(Error::host(what, "the links between machines are not the lab's"))
+            }
+        }
+    }
+
+    /// What stands on the machines is theirs to count.
+    fn lookout(&self) -> Box<dyn Fn() -> Remains> {
+        Box::new(Remains::default)
     }
 
     /// The ways between machines are not ours to take away: each end closes with a reset.

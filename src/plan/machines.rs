@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::settings::{self, HostSetting, Needed};
 use super::tuples::Addresses;
 use super::{
-    Limit, Memory, Node, Plan, Ramp, Reactors, Role, Swarm, fit, limits, memory, network, processes,
+    Limit, Memory, Node, Plan, Reactors, Role, Swarm, faults, fit, limits, memory, network, processes,
+    tuple_sum,
 };
 use crate::error::Result;
 use crate::host::Host;
-use crate::spec::{Lab, MachineMemory, TrafficKind};
+use crate::spec::{Lab, MachineMemory};
 use crate::units::Subnet;
 
 /// A machine as it was found.
@@ -53,6 +54,9 @@ pub struct Placed {
     pub memory: Memory,
 }
 
+/// The runner itself hears stewards, not agents: a few pipes for each of them.
+const RUNNER_NOFILE: u64 = 512;
+
 /// Decides everything, or says why this lab cannot run on these machines. `here` is where the runner is; the
 /// server's machine comes first.
 pub fn decide(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
@@ -79,13 +83,13 @@ pub fn connections(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<u64> 
 
 fn sketch(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
     let spec = &lab.spec;
-    let tuples = super::tuple_sum(lab)?;
-    let hosts: Vec<&Host> = machines.iter().map(|machine| &machine.host).collect();
-    let (server, clients) =
-        hosts.split_first().ok_or_else(|| super::refusal(lab, "machines", "no machine"))?;
+    let tuples = tuple_sum::tuple_sum(lab)?;
+    let no_machine = || super::refusal(lab, "machines", "there is no machine");
+    let (server, clients) = machines.split_first().ok_or_else(no_machine)?;
+    let (server, client) = (&server.host, &weakest(clients).ok_or_else(no_machine)?);
     let reactors = processes::reactors(lab, server)?;
-    let swarms = processes::swarms(lab, clients.iter().copied(), &reactors)?;
-    let subnet = network::subnet(lab, &neighbourhood(here, &hosts))?;
+    let swarms = processes::swarms(lab, client, &reactors)?;
+    let subnet = network::subnet(lab, &neighbourhood(here, machines))?;
     let nodes = nodes(lab, subnet, machines);
     let placed: Vec<Placed> = nodes
         .iter()
@@ -96,37 +100,48 @@ fn sketch(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
             place(lab, node, machine, &needed)
         })
         .collect::<Result<_>>()?;
-    let memory = total(&placed);
-    let limits = limits::on_machines(lab, &hosts, &tuples, (&reactors, &placed));
+    let limits = limits::on_machines(lab, (server, client), &tuples, &placed);
+    limits::refuse(lab, &limits)?;
     Ok(Plan {
         lab: spec.name.clone(),
         driver: spec.driver,
         connections: spec.connections,
+        anyway: spec.anyway,
         subnet,
         links: Vec::new(),
+        faults: faults::all(lab, &nodes, &reactors, &swarms)?,
         nodes,
+        router: None,
         tuples,
         server_ports: spec.server.ports.clone(),
-        swarms_at_once: clients.iter().map(|host| processes::swarms_at_once(host, &swarms)).sum(),
-        ramp: Ramp { rate: spec.ramp.rate, window: spec.ramp.window, timeout: spec.ramp.timeout.0 },
-        hold: spec.hold.0,
-        echo: super::echo(lab),
+        dialled_ports: super::dialled_ports(lab).clone(),
+        swarms_at_once: clients.iter().map(|one| processes::swarms_at_once(&one.host, &swarms)).sum(),
         reactors,
         swarms,
+        ramp: super::ramp(spec),
+        hold: spec.hold.0,
+        echo: super::echo(lab),
         host_settings: Vec::new(),
-        memory,
+        memory: total(&placed),
         first_limit: limits.first().cloned().unwrap_or_else(Limit::none),
         limits,
-        runner_nofile: processes::runner_nofile(lab, here, machines.len() as u64, 0)?,
+        runner_nofile: RUNNER_NOFILE,
         agent_user: None,
         machines: placed,
         expect: spec.expect.clone(),
     })
 }
 
+/// What every client can have: the fewest descriptors and processors of all.
+fn weakest(clients: &[Machine]) -> Option<Host> {
+    let fewest = clients.iter().min_by_key(|one| processes::most_descriptors(&one.host))?;
+    let machine_cpus = clients.iter().map(|one| one.host.machine_cpus).min()?;
+    Some(Host { machine_cpus, ..fewest.host.clone() })
+}
+
 /// What none of the machines, nor the runner's, may lose to added addresses.
-fn neighbourhood(here: &Host, machines: &[&Host]) -> Host {
-    let routes = machines.iter().flat_map(|host| host.routes.iter().copied());
+fn neighbourhood(here: &Host, machines: &[Machine]) -> Host {
+    let routes = machines.iter().flat_map(|machine| machine.host.routes.iter().copied());
     Host { routes: here.routes.iter().copied().chain(routes).collect(), ..here.clone() }
 }
 
@@ -178,15 +193,9 @@ fn place(lab: &Lab, node: &Node, machine: &Machine, needed: &Needed) -> Result<P
         settings,
         out_of_reach,
         range: (!node.each_address).then_some(node.block),
-        agent_user: (host.uid == 0).then_some(super::NOBODY),
-        memory: machine_memory(lab, host, node.role, needed),
+        agent_user: super::may_become_nobody(host).then_some(super::NOBODY),
+        memory: memory::of_machine(&lab.spec, host, node.role, needed.ends, needed.processes),
     })
-}
-
-fn machine_memory(lab: &Lab, host: &Host, role: Role, needed: &Needed) -> Memory {
-    let (server, client) = memory::per_connection(lab.spec.traffic.kind == TrafficKind::Echo);
-    let (server, client) = if role == Role::Server { (server, 0) } else { (0, client) };
-    memory::of(needed.ends, (server, client), needed.processes, 0, host)
 }
 
 /// All machines together.
@@ -198,6 +207,7 @@ fn total(placed: &[Placed]) -> Memory {
         available: sum(|memory| memory.available),
         server_per_connection: most(|memory| memory.server_per_connection),
         client_per_connection: most(|memory| memory.client_per_connection),
+        router_per_connection: 0,
         processes: sum(|memory| memory.processes),
         tables: sum(|memory| memory.tables),
         reserve: sum(|memory| memory.reserve),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Node, Reactors, Swarm};
+use super::{Node, Reactors, Role, Swarm};
 use crate::error::Result;
 use crate::host::Host;
 use crate::spec::{Lab, Spec, TrafficKind};
@@ -12,11 +12,16 @@ use crate::units::{grouped, human_bytes};
 /// inode, file and directory entry; the server's end is also watched by epoll.
 pub const SERVER_END: u64 = 4_030;
 pub const CLIENT_END: u64 = 3_840;
+/// What a cgroup is charged for an end, at least: not every kernel charges a server all of it (docs/measuring.md).
+pub const SERVER_CHARGED: u64 = 1_450;
+pub const CLIENT_CHARGED: u64 = 3_700;
 /// A client's end that talks is watched too.
 pub const WATCHED: u64 = 190;
 /// What an agent keeps for a connection itself: its descriptor, and the state of its echo.
 const AGENT_STATE: u64 = 8;
 const ECHO_STATE: u64 = 16;
+/// What a router keeps for a connection it tracks, whether or not it translates.
+pub const TRACKED: u64 = 320;
 /// An agent process that holds nothing yet, with its page tables.
 const PROCESS: u64 = 1 << 20;
 /// A namespace with its link and its kernel tables.
@@ -31,6 +36,7 @@ pub struct Memory {
     pub available: u64,
     pub server_per_connection: u64,
     pub client_per_connection: u64,
+    pub router_per_connection: u64,
     pub processes: u64,
     pub tables: u64,
     /// Kept free for the rest of the machine.
@@ -38,34 +44,42 @@ pub struct Memory {
 }
 
 pub fn expect(spec: &Spec, host: &Host, nodes: &[Node], reactors: &Reactors, swarms: &[Swarm]) -> Memory {
-    let ends = per_connection(spec.traffic.kind == TrafficKind::Echo);
+    let (server, client) = ends(spec);
+    let router = if spec.network.tracks() { TRACKED } else { 0 };
     let processes = u64::from(reactors.count) + swarms.len() as u64;
     let buckets: u64 = nodes.iter().map(|node| node.ehash_entries).sum();
     let tables = buckets * BUCKET + nodes.len() as u64 * NAMESPACE;
-    of(spec.connections, ends, processes, tables, host)
+    of(spec.connections, [server, client, router], (processes, tables), host)
 }
 
 /// What a connection takes at the server and at a client.
-pub fn per_connection(echo: bool) -> (u64, u64) {
+fn ends(spec: &Spec) -> (u64, u64) {
+    let echo = spec.traffic.kind == TrafficKind::Echo;
     let client = CLIENT_END + AGENT_STATE + if echo { WATCHED + ECHO_STATE } else { 0 };
     (SERVER_END + AGENT_STATE, client)
 }
 
-/// What so many connections take of a machine that has these ends of each.
-pub fn of(
+/// The memory of a machine that is one node: it has one end of each of these connections.
+pub fn of_machine(spec: &Spec, host: &Host, role: Role, connections: u64, processes: u64) -> Memory {
+    let (server, client) = ends(spec);
+    let per_connection = if role == Role::Server { [server, 0, 0] } else { [0, client, 0] };
+    of(connections, per_connection, (processes, 0), host)
+}
+
+fn of(
     connections: u64,
-    (server, client): (u64, u64),
-    processes: u64,
-    tables: u64,
+    [server, client, router]: [u64; 3],
+    (processes, tables): (u64, u64),
     host: &Host,
 ) -> Memory {
     let processes = processes.saturating_mul(PROCESS);
-    let ends = connections.saturating_mul(server + client);
+    let ends = connections.saturating_mul(server + client + router);
     Memory {
         expected: ends.saturating_add(processes).saturating_add(tables),
         available: host.memory_to_use(),
         server_per_connection: server,
         client_per_connection: client,
+        router_per_connection: router,
         processes,
         tables,
         reserve: RESERVE,
@@ -73,17 +87,35 @@ pub fn of(
 }
 
 impl Memory {
+    /// What one connection takes, on its whole way.
+    pub fn per_connection(&self) -> u64 {
+        self.server_per_connection + self.client_per_connection + self.router_per_connection
+    }
+
     /// Connections that would fit, with the same number of nodes.
     pub fn fitting(&self, connections: u64) -> u64 {
         let left = u128::from(self.available.saturating_sub(self.reserve + self.tables));
-        let each = self.server_per_connection + self.client_per_connection;
-        let all = u128::from(each) * u128::from(connections) + u128::from(self.processes);
+        let all = u128::from(self.per_connection()) * u128::from(connections) + u128::from(self.processes);
         u64::try_from(left * u128::from(connections) / all.max(1)).unwrap_or(u64::MAX)
     }
 
     pub fn fits(&self) -> bool {
         self.expected.saturating_add(self.reserve) <= self.available
     }
+}
+
+/// A limit that cannot be set here is refused before anything is made.
+pub fn check_limits(lab: &Lab, host: &Host) -> Result<()> {
+    let limits = &lab.spec.limits;
+    let asked =
+        [("limits.server.memory", limits.server.memory), ("limits.client.memory", limits.client.memory)];
+    for (path, memory) in asked {
+        if let (Some(memory), Err(why)) = (memory, &host.cgroup.can_limit) {
+            let why = format!("a limit of {memory} cannot be set on this host: {why}");
+            return Err(super::refusal(lab, path, why).remedy("leave `memory` out of `limits`"));
+        }
+    }
+    Ok(())
 }
 
 /// `node`: whose machine it is, where each has its own. `fitting`: how many connections there is room for, asked
@@ -95,12 +127,16 @@ pub fn check(lab: &Lab, memory: &Memory, node: &str, fitting: impl FnOnce() -> u
     let connections = lab.spec.connections;
     let of_node = if node.is_empty() { String::new() } else { format!(" on the machine of {node}") };
     let why = format!(
-        "{} connections need {} of memory{of_node} ({} B each at the server, {} B at the clients, and {} for processes and \
+        "{} connections need {} of memory{of_node} ({} B each at the server, {} B at the clients, {}and {} for processes and \
          tables), and {} are available, of which {} are kept free",
         grouped(connections),
         human_bytes(memory.expected),
         grouped(memory.server_per_connection),
         grouped(memory.client_per_connection),
+        match memory.router_per_connection {
+            0 => String::new(),
+            router => format!("{} B at the router, ", grouped(router)),
+        },
         human_bytes(memory.processes + memory.tables),
         human_bytes(memory.available),
         human_bytes(memory.reserve),

@@ -1,5 +1,7 @@
 //! Settings: those of each node, and those of the host, which are only raised as far as the plan needs.
 
+mod of_machine;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -11,18 +13,26 @@ use crate::host::Host;
 use crate::spec::{Lab, Spec};
 use crate::units::grouped;
 
+pub use of_machine::{Needed, machine_settings};
+
 pub const FILE_MAX: &str = "fs.file-max";
 const NR_OPEN: &str = "fs.nr_open";
-const CONNTRACK: &str = "net.netfilter.nf_conntrack_max";
-const SOMAXCONN: &str = "net.core.somaxconn";
-const SYN_BACKLOG: &str = "net.ipv4.tcp_max_syn_backlog";
 const UNPRIVILEGED_PORTS: &str = "net.ipv4.ip_unprivileged_port_start";
 const NEIGHBOURS: &str = "net.ipv4.neigh.default.gc_thresh3";
+/// The value of the first namespace holds in all, and each counts its own connections.
+pub const TRACKED: &str = "net.netfilter.nf_conntrack_max";
+/// One table for all namespaces.
+const TRACKED_BUCKETS: &str = "net.netfilter.nf_conntrack_buckets";
+
+/// Tracked besides those that are held: attempts that are given up, and a look from outside.
+const TRACKED_SPARE: u64 = 1_024;
+/// Both directions of a connection have an entry each: so many connections make chains of eight.
+const TRACKED_PER_BUCKET: u64 = 4;
+/// What every kernel on a machine of 1 GiB allows before it is told otherwise.
+const TRACKED_ANYWHERE: u64 = 65_536;
 
 /// Files that the rest of the machine may open meanwhile.
 pub const FILES_SPARE: u64 = 20_000;
-/// Connections of others that a machine's firewall may track meanwhile.
-const CONNTRACK_SPARE: u64 = 16_384;
 /// Descriptors an agent has besides connections: a bound for all roles.
 const FILES_PER_PROCESS: u64 = 128;
 
@@ -44,8 +54,10 @@ pub fn node_settings(spec: &Spec, role: Role) -> BTreeMap<String, String> {
     let mut set = |key: &str, value: String| {
         planned.insert(key.to_owned(), value);
     };
-    // A connection that has lost its process or its peer is given up soon: nothing lingers after a run.
-    set("net.ipv4.tcp_orphan_retries", "1".to_owned());
+    if role != Role::Router {
+        // A connection that has lost its process or its peer is given up soon: nothing lingers after a run.
+        set("net.ipv4.tcp_orphan_retries", "1".to_owned());
+    }
     let lowest = match role {
         Role::Server => {
             let backlog = spec.server.backlog.unwrap_or(u32::MAX >> 1);
@@ -53,7 +65,11 @@ pub fn node_settings(spec: &Spec, role: Role) -> BTreeMap<String, String> {
             set("net.ipv4.tcp_max_syn_backlog", "65536".to_owned());
             spec.server.ports.iter().min().unwrap_or(UNPRIVILEGED)
         }
-        Role::Client => spec.clients.ports.first,
+        Role::Client => spec.clients.ports.range(&spec.sysctl.client).first,
+        Role::Router => {
+            set("net.ipv4.ip_forward", "1".to_owned());
+            UNPRIVILEGED
+        }
     };
     if lowest < UNPRIVILEGED {
         set(UNPRIVILEGED_PORTS, lowest.to_string());
@@ -61,16 +77,8 @@ pub fn node_settings(spec: &Spec, role: Role) -> BTreeMap<String, String> {
     match role {
         Role::Server => overlay(planned, &spec.sysctl.server),
         Role::Client => overlay(planned, &spec.sysctl.client),
+        Role::Router => overlay(planned, &spec.sysctl.router),
     }
-}
-
-/// A setting that has to be at least so high.
-struct Need {
-    key: &'static str,
-    at_least: u64,
-    why: &'static str,
-    /// Without it the run cannot be; else it only goes better with it.
-    must: bool,
 }
 
 /// The host-wide settings to move, and why. What the author asks for is set; what the plan needs is raised.
@@ -86,87 +94,39 @@ pub fn host_settings(
     let files = 2 * spec.connections + processes * FILES_PER_PROCESS + host.files_open + FILES_SPARE;
     let nofile = swarms.iter().map(|swarm| swarm.nofile).max().unwrap_or(0).max(reactors.nofile);
     let neighbours = 4 * u64::from(spec.clients.count) + 256;
-    let need = |key, at_least, why| Need { key, at_least, why, must: true };
+    let tracked = if spec.network.tracks() { spec.connections + TRACKED_SPARE } else { 0 };
+    if !host.settings.contains_key(TRACKED) && tracked > TRACKED_ANYWHERE {
+        return Err(not_loaded(lab, tracked));
+    }
     let needs = [
-        need(FILE_MAX, files, "open files: both ends of every connection, and the rest of the machine"),
-        need(NR_OPEN, nofile, "descriptors of one process"),
-        need(NEIGHBOURS, neighbours, "neighbour entries, shared by all namespaces"),
+        (FILE_MAX, files, "open files: both ends of every connection, and the rest of the machine"),
+        (NR_OPEN, nofile, "descriptors of one process"),
+        (NEIGHBOURS, neighbours, "neighbour entries, shared by all namespaces"),
+        (TRACKED, tracked, "connections that the router tracks"),
+        // The kernel rounds to whole pages: a power of two stays what it is.
+        (
+            TRACKED_BUCKETS,
+            (tracked / TRACKED_PER_BUCKET).next_power_of_two(),
+            "the table of tracked connections",
+        ),
     ];
-    let left = needs.iter().filter(|need| !spec.sysctl.host.contains_key(need.key));
-    for need in left {
-        moved.extend(raised(lab, host, need)?);
+    for (key, needed, why) in needs {
+        if spec.sysctl.host.contains_key(key) {
+            continue;
+        }
+        moved.extend(raised(lab, host, key, needed, why)?);
     }
     Ok(moved)
 }
 
-/// What a node asks of its machine.
-pub struct Needed {
-    /// Ends of connections.
-    pub ends: u64,
-    pub processes: u64,
-    /// Descriptors of one process.
-    pub nofile: u64,
-    /// Connections that may wait to be accepted on each port.
-    pub backlog: Option<u64>,
-}
-
-/// The settings to move on a machine that is a node, and what cannot be had there.
-pub fn machine_settings(
-    lab: &Lab,
-    host: &Host,
-    role: Role,
-    needed: &Needed,
-) -> Result<(Vec<HostSetting>, Vec<String>)> {
-    let sysctl = &lab.spec.sysctl;
-    let (section, own) =
-        if role == Role::Server { ("server", &sysctl.server) } else { ("client", &sysctl.client) };
-    let mut moved = asked_settings(lab, host, "host", &sysctl.host)?;
-    moved.extend(asked_settings(lab, host, section, own)?);
-    let files = needed.ends + needed.processes * FILES_PER_PROCESS + host.files_open + FILES_SPARE;
-    let need = |key, at_least, why, must| Need { key, at_least, why, must };
-    let mut needs = vec![
-        need(FILE_MAX, files, "open files: an end of every connection, and the rest of the machine", true),
-        need(NR_OPEN, needed.nofile, "descriptors of one process", true),
-        need(
-            CONNTRACK,
-            needed.ends + CONNTRACK_SPARE,
-            "connections that the machine's firewall tracks",
-            false,
-        ),
-    ];
-    if let Some(backlog) = needed.backlog {
-        needs.push(need(SOMAXCONN, backlog, "connections that wait to be accepted on one port", false));
-        needs.push(need(SYN_BACKLOG, 65_536, "handshakes that have begun", false));
+/// The setting to move; none: it is high enough, or not there, or its limit is to be met.
+fn raised(lab: &Lab, host: &Host, key: &str, needed: u64, why: &str) -> Result<Option<HostSetting>> {
+    let Some(now) = host.number(key).filter(|now| *now < needed) else { return Ok(None) };
+    if host.can_set(key) {
+        let (key, from, to) = (key.to_owned(), now.to_string(), needed.to_string());
+        return Ok(Some(HostSetting { key, from, to, why: why.to_owned() }));
     }
-    needs.retain(|need| !moved.iter().any(|moved| moved.key == need.key));
-    moved.extend(opened_ports(lab, host, role));
-    let mut out_of_reach = Vec::new();
-    for need in &needs {
-        match raised(lab, host, need) {
-            Ok(setting) => moved.extend(setting),
-            Err(why) if need.must => return Err(why),
-            Err(why) => out_of_reach.push(why.why),
-        }
-    }
-    Ok((moved, out_of_reach))
-}
-
-/// The agents are nobody: privileged ports have to be opened to them.
-fn opened_ports(lab: &Lab, host: &Host, role: Role) -> Option<HostSetting> {
-    let to = node_settings(&lab.spec, role).remove(UNPRIVILEGED_PORTS)?;
-    let from = host.settings.get(UNPRIVILEGED_PORTS).filter(|_| host.can_set(UNPRIVILEGED_PORTS))?.clone();
-    let why = "ports below it are used, by agents without privileges".to_owned();
-    (from != to).then(|| HostSetting { key: UNPRIVILEGED_PORTS.to_owned(), from, to, why })
-}
-
-/// The setting to move; none: it is high enough, or not there.
-fn raised(lab: &Lab, host: &Host, need: &Need) -> Result<Option<HostSetting>> {
-    let Some(now) = host.number(need.key).filter(|now| *now < need.at_least) else { return Ok(None) };
-    if !host.can_set(need.key) {
-        return Err(cannot_raise(lab, need.key, now, need.at_least, need.why));
-    }
-    let (from, to) = (now.to_string(), need.at_least.to_string());
-    Ok(Some(HostSetting { key: need.key.to_owned(), from, to, why: need.why.to_owned() }))
+    if lab.spec.anyway { Ok(None) } else { Err(cannot_raise(lab, key, now, needed, why)) }
 }
 
 fn asked_settings(
@@ -202,6 +162,15 @@ fn asked_setting(
             why: "asked for by the lab file".to_owned(),
         })),
     }
+}
+
+fn not_loaded(lab: &Lab, tracked: u64) -> Error {
+    let text = format!(
+        "{} connections are to be tracked, and what this host allows is not known: it tracks none yet",
+        grouped(tracked)
+    );
+    super::refusal(lab, "connections", text)
+        .remedy("`modprobe nf_conntrack` on the host, or `network: {kind: routed, conntrack: false}`")
 }
 
 fn cannot_raise(lab: &Lab, key: &str, now: u64, needed: u64, why: &str) -> Error {

@@ -21,6 +21,9 @@ pub fn lines(report: &Report) -> Vec<String> {
             grouped(report.untried)
         ),
     );
+    if let Some(established) = report.breaks_at {
+        line("breaks", format!("the first connection was missing at {} established", grouped(established)));
+    }
     ends(&report.failed).into_iter().for_each(|text| line("failed", text));
     ends(&report.lost).into_iter().for_each(|text| line("lost", text));
     for verdict in &report.verdicts {

@@ -19,12 +19,15 @@ use crate::journal::{self, Change, Header, Journal};
 use crate::kernel::netlink::{Borrowed, Opened, Request};
 use crate::kernel::{self, proc};
 use crate::observe::{Depth, Eyes, Seen};
+use crate::spec::Blow;
 use crate::teardown::{self, Outcome};
 
 #[derive(Default)]
 pub struct Duty {
     journal: Option<Journal>,
     eyes: Option<Eyes>,
+    /// The process of each agent, and since when it is there.
+    processes: BTreeMap<AgentId, (u32, u64)>,
     orders: BTreeMap<AgentId, Pin<Box<dyn AsyncWrite>>>,
     pub heard: SelectAll<LocalBoxStream<'static, (AgentId, Heard)>>,
 }
@@ -71,6 +74,7 @@ impl Duty {
                 eyes.add_agent(agent.to_string(), started.pid);
             }
             pids.push(started.pid);
+            self.processes.insert(agent, (started.pid, start_time));
             self.orders.insert(agent, started.orders);
             self.heard.push(started.heard.map(move |heard| (agent, heard)).boxed_local());
         }
@@ -78,6 +82,14 @@ impl Duty {
             journal.note_processes(changes)?;
         }
         Ok(pids)
+    }
+
+    pub fn strike(&self, agent: AgentId, blow: Blow) -> Result<()> {
+        let what = || format!("striking {agent}");
+        let process =
+            self.processes.get(&agent).ok_or_else(|| Error::broke(what(), "it was not started yet"))?;
+        process::strike(*process, blow);
+        Ok(())
     }
 
     /// Whoever cannot be written to has ended, and that is heard.

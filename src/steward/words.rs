@@ -15,6 +15,7 @@ use crate::host::Host;
 use crate::kernel::netlink::Borrowed;
 use crate::observe::{Depth, Seen};
 use crate::plan::HostSetting;
+use crate::spec::Blow;
 use crate::teardown::Outcome;
 use crate::units::Subnet;
 
@@ -37,6 +38,10 @@ pub enum Ask {
     /// Close an agent's stdin; without an answer.
     LetGo {
         agent: AgentId,
+    },
+    Strike {
+        agent: AgentId,
+        blow: Blow,
     },
     Look {
         depth: Depth,
@@ -81,6 +86,7 @@ pub enum Tell {
         pids: Vec<u32>,
     },
     Seen(Box<Seen>),
+    Struck,
     Down(Outcome),
     /// The answer to an ask that could not be done.
     Failed(Trouble),

@@ -65,7 +65,7 @@ impl Crew {
         // Told to rest, it connects no more.
         member.ramping &= *order != Order::Rest;
         member.draining |= *order == Order::Drain;
-        member.owes_answer |= matches!(order, Order::Weigh | Order::Rest);
+        member.owes_answer |= matches!(order, Order::Weigh | Order::Rest | Order::Closing { .. });
         let Some(orders) = member.orders.as_mut() else { return };
         let Ok(mut line) = serde_json::to_vec(order) else { return };
         line.push(b'\n');
@@ -90,7 +90,7 @@ impl Crew {
         member.silent = false;
         match word {
             Word::Ready { .. } => member.ready = true,
-            Word::Weight { .. } | Word::Rested { .. } => member.owes_answer = false,
+            Word::Weight { .. } | Word::Rested { .. } | Word::Expecting => member.owes_answer = false,
             Word::Ramped => member.ramping = false,
             Word::Failed { why } => member.failed = Some(why.clone()),
             Word::Counts(_) | Word::Accepting | Word::Full | Word::Drained => {}

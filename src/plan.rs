@@ -4,6 +4,7 @@ pub mod faults;
 pub mod fit;
 pub mod limits;
 pub mod lowering;
+pub mod machines;
 pub mod memory;
 pub mod network;
 pub mod processes;
@@ -68,6 +69,9 @@ pub struct Plan {
     pub runner_nofile: u64,
     /// The unprivileged user the agents become; none: they stay who the runner is.
     pub agent_user: Option<u32>,
+    /// The machine of each node; none: all nodes are on this host.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<machines::Placed>,
     pub expect: ExpectSpec,
 }
 
@@ -167,7 +171,7 @@ const NOBODY: u32 = 65534;
 /// Decides everything, or says why this lab cannot run on this host.
 pub fn decide(lab: &Lab, host: &Host) -> Result<Plan> {
     let plan = sketch(lab, host)?;
-    memory::check(lab, &plan.memory, || fit::connections(lab, host).unwrap_or(0))?;
+    memory::check(lab, &plan.memory, "", || fit::connections(lab, host).unwrap_or(0))?;
     Ok(plan)
 }
 
@@ -213,6 +217,7 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         limits,
         runner_nofile,
         agent_user: may_become_nobody(host).then_some(NOBODY),
+        machines: Vec::new(),
         expect: spec.expect.clone(),
     })
 }

@@ -15,7 +15,7 @@ use crate::driver::{AgentId, Driver};
 use crate::error::{Error, Result};
 use crate::event::{Event, Moment, Phase};
 use crate::log::Log;
-use crate::observe::{Depth, Sample, Watch};
+use crate::observe::{Depth, Sample, Seen, Watch};
 use crate::plan::Plan;
 use crate::spec::{Moment as FaultMoment, Until};
 use crate::teardown::Outcome;
@@ -86,7 +86,7 @@ impl<'a, D: Driver> Run<'a, D> {
 
     async fn rise(&mut self) -> Result<()> {
         self.build().await?;
-        self.sample(Moment::Before);
+        self.sample(Moment::Before).await;
         self.ramp().await;
         self.hold().await;
         match self.interrupts.stopped() {
@@ -158,6 +158,7 @@ impl<'a, D: Driver> Run<'a, D> {
     async fn close_all(&mut self) {
         self.faults_begin(FaultMoment::Closing).await;
         self.crew.order_all(crew::reactors, &Order::Closing { planned: true }).await;
+        self.hear_answers(PROMPT).await;
         self.crew.order_all(crew::swarms, &Order::Close).await;
         // If they cannot agree the next round goes on all the same, and shows what came of it.
         self.pump_while_moving(self.settling(), Self::all_is_closed).await;
@@ -250,7 +251,7 @@ impl<'a, D: Driver> Run<'a, D> {
         }
         let began = self.begin(Phase::Hold);
         self.weigh().await;
-        self.sample(Moment::Peak);
+        self.sample(Moment::Peak).await;
         self.faults_begin(FaultMoment::Hold).await;
         if !self.plan.hold.is_zero() {
             self.crew.order_all(crew::swarms, &Order::Hold).await;
@@ -288,7 +289,12 @@ impl<'a, D: Driver> Run<'a, D> {
             // Whoever still connects must stop before the routes go, or finds the network unreachable.
             self.stop_connecting().await;
         }
-        self.crew.order_all(crew::everyone, &Order::Ending).await;
+        // Whoever closes first may be heard at the other end.
+        self.crew.order_all(crew::everyone, &Order::Closing { planned: true }).await;
+        if !self.plan.machines.is_empty() {
+            // Between machines the ways stay: nobody closes before everyone knows.
+            self.hear_answers(PROMPT).await;
+        }
         if let Err(error) = self.driver.part(self.plan).await {
             self.log.tell(Event::Broke { why: error.to_string() });
         }
@@ -302,7 +308,7 @@ impl<'a, D: Driver> Run<'a, D> {
         if !self.all_is_closed() {
             self.tell_unsettled(Phase::Drain);
         }
-        self.sample(Moment::Drained);
+        self.sample(Moment::Drained).await;
         self.end(Phase::Drain, began);
     }
 
@@ -345,23 +351,21 @@ impl<'a, D: Driver> Run<'a, D> {
         self.log.tell(Event::Ended { phase, seconds: began.elapsed().as_secs_f64() });
     }
 
-    fn sample(&mut self, moment: Moment) {
-        let sample = self.look(Depth::Full);
+    async fn sample(&mut self, moment: Moment) {
+        let sample = self.look(Depth::Full).await;
         self.log.tell(Event::Kernel { moment, sample });
     }
 
     /// Looks at the machine, and tells what has changed.
-    fn look(&mut self, depth: Depth) -> Sample {
-        let began = std::time::Instant::now();
-        let sample = self.driver.sample(depth);
-        let spent = began.elapsed();
+    async fn look(&mut self, depth: Depth) -> Sample {
+        let Seen { sample, spent } = self.driver.sample(depth).await;
         let changes = self.watch.take(sample.clone(), spent);
         self.log.tell(Event::Observed { micros: spent.as_micros() as u64, changes });
         sample
     }
 
     async fn start(&mut self, agents: &[AgentId]) -> Result<()> {
-        let started = self.driver.start(self.plan, agents)?;
+        let started = self.driver.start(self.plan, agents).await?;
         for (agent, started) in agents.iter().zip(started) {
             self.log.tell(Event::AgentStarted { agent: *agent, pid: started.pid });
             self.crew.join(*agent, started);

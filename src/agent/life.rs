@@ -206,14 +206,10 @@ fn obey_as_reactor(
         Order::Tell => Ok(()),
         Order::Closing { planned } => {
             reactor.expect_closing(*planned);
-            Ok(())
-        }
-        Order::Ending => {
-            reactor.expect_end();
-            Ok(())
+            mail.send(&Word::Expecting)
         }
         Order::Drain => {
-            reactor.expect_end();
+            reactor.drain();
             link.drain = Drain::Going;
             Ok(())
         }
@@ -332,13 +328,14 @@ fn obey_as_swarm(
             swarm.rest();
             Phase::Rest(Instant::now() + patience)
         }
+        Order::Closing { planned } => {
+            swarm.expect_closing(*planned);
+            mail.send(&Word::Expecting)?;
+            phase
+        }
         Order::Close => {
             swarm.give_up();
             Phase::Close
-        }
-        Order::Ending => {
-            swarm.expect_end();
-            phase
         }
         Order::Drain => {
             swarm.give_up();

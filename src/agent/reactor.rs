@@ -137,7 +137,7 @@ impl Reactor {
     }
 
     /// Closings by the other side are planned from now on. What waits to be accepted is nobody's any more.
-    pub fn expect_end(&mut self) {
+    pub fn drain(&mut self) {
         (self.closing, self.accepting) = (true, false);
     }
 

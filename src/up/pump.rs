@@ -179,7 +179,7 @@ impl<D: Driver> Run<'_, D> {
                 Came::Fault => self.strike_due().await,
                 Came::Tick => self.tell_progress(),
                 Came::Look => {
-                    self.look(self.watch.depth());
+                    self.look(self.watch.depth()).await;
                 }
                 // Nobody is left to be heard: only time and signals can still come.
                 Came::Nobody => {
@@ -205,6 +205,7 @@ impl<D: Driver> Run<'_, D> {
         match heard {
             Heard::Ended(how) => self.take_end(agent, how).await,
             Heard::Word(word) => self.take_word(agent, word).await,
+            Heard::Note(line) => self.log.tell(Event::KernelSaid { agent, line }),
         }
     }
 
@@ -228,6 +229,7 @@ impl<D: Driver> Run<'_, D> {
                 self.swarm_is_done().await;
             }
             Word::Rested { latencies } => self.log.tell(Event::Latencies { agent, latencies }),
+            Word::Expecting => {}
             Word::Drained => {
                 // Its process is given back to the system while others still close.
                 self.crew.let_go_of(agent);

@@ -4,9 +4,12 @@
 
 #![forbid(unsafe_code)]
 
+mod client_ports;
+mod faults;
 mod load;
 mod not_yaml;
 mod overrides;
+mod processes;
 mod read;
 mod schema;
 mod source;
@@ -24,12 +27,19 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{BadUnit, Bytes, Count, Period, PortRange, Ports, Rate, Share, Subnet, text_form};
+use crate::cause::Causes;
+use crate::units::{Bytes, Count, Period, PortRange, Ports, Rate, Share, Subnet};
 
+pub use client_ports::ClientPorts;
+pub use faults::{Blow, FaultSpec, Moment};
 pub use load::{LARGEST_FILE, Lab, load, parse};
 pub use overrides::Override;
+pub use processes::Processes;
 pub use schema::schema;
 pub use source::Source;
+
+/// The ports that anyone may take.
+const UNPRIVILEGED: PortRange = PortRange { first: 1024, last: 65535 };
 
 /// A lab: how many connections to hold, between which ends, and what makes the run fail.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +56,9 @@ pub struct Spec {
     #[serde(with = "as_count")]
     #[schemars(with = "Count", extend("minimum" = 1))]
     pub connections: u64,
+    /// Run even where the plan knows that not every connection can be had, to see what happens.
+    #[serde(default)]
+    pub anyway: bool,
     /// The end that accepts the connections.
     #[serde(default)]
     pub server: ServerSpec,
@@ -64,6 +77,9 @@ pub struct Spec {
     /// What the connections carry while they are held.
     #[serde(default)]
     pub traffic: TrafficSpec,
+    /// What breaks on purpose during the run, for example `[{at: hold, do: kill, agent: reactor-1}]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultSpec>,
     /// What each process may use.
     #[serde(default)]
     pub limits: LimitsSpec,
@@ -91,19 +107,11 @@ pub struct ServerSpec {
     /// The ports the server listens on: a port, a range such as 9900-9999, or a list of them.
     pub ports: Ports,
     /// How many processes accept: `auto` starts another one only when the descriptors of the last are used up.
-    pub reactors: Reactors,
+    pub reactors: Processes,
     /// How many connections may wait to be accepted on each port, for example 65536; without it, the lab chooses.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub backlog: Option<u32>,
-}
-
-/// How many processes accept connections: `auto`, or a number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reactors {
-    #[default]
-    Auto,
-    Count(u32),
 }
 
 /// The ends that open the connections.
@@ -116,8 +124,15 @@ pub struct ClientsSpec {
     /// How many source addresses each client has.
     #[schemars(range(min = 1))]
     pub addresses: u32,
-    /// The source ports of each address, for example 1024-65535.
-    pub ports: PortRange,
+    /// The source ports of each address, for example 1024-65535; `auto` leaves the choice to the kernel, which
+    /// takes them from `net.ipv4.ip_local_port_range`, and searches ever longer once half of them are taken.
+    pub ports: ClientPorts,
+    /// How many processes each client is: `auto` takes as many as the descriptors need.
+    pub processes: Processes,
+    /// The server ports to connect to, for example 9900-9909; without it, those that the server listens on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Ports")]
+    pub server_ports: Option<Ports>,
 }
 
 /// How the clients reach the server.
@@ -129,6 +144,23 @@ pub struct NetworkSpec {
     /// The addresses of the lab, for example 10.99.0.0/16; without it, the lab chooses a free block.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subnet: Option<Subnet>,
+    /// Whether the router tracks connections, for example false; without it, every router does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conntrack: Option<bool>,
+    /// What the router makes of the clients' addresses and ports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nat: Option<NatSpec>,
+}
+
+/// What the router makes of the clients' addresses and ports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NatSpec {
+    /// Behind how many addresses the clients are hidden.
+    #[schemars(range(min = 1))]
+    pub addresses: u32,
+    /// The ports of each of these addresses, for example 1024-65535.
+    pub ports: PortRange,
 }
 
 /// The shape of the network.
@@ -138,6 +170,10 @@ pub enum NetworkKind {
     /// Every client has a link of its own to the server.
     #[default]
     Direct,
+    /// A router stands between the clients and the server.
+    Routed,
+    /// A router stands between them, and hides the clients behind addresses of its own.
+    Nat,
 }
 
 /// How fast the connections are opened.
@@ -151,6 +187,22 @@ pub struct RampSpec {
     pub window: u32,
     /// How long an attempt to connect may take before it counts as failed, for example 10s.
     pub timeout: Period,
+    /// How often to open all connections: before each next round the clients close them in the orderly way.
+    #[schemars(range(min = 1))]
+    pub rounds: u32,
+    /// When to stop opening connections.
+    pub until: Until,
+}
+
+/// When to stop opening connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Until {
+    /// When all have been tried.
+    #[default]
+    Done,
+    /// When the first one fails or is lost: `connections` is only a bound, and leaving out the rest is no failure.
+    Breaks,
 }
 
 /// What the connections carry while they are held.
@@ -215,6 +267,9 @@ pub struct SysctlSpec {
     /// Settings of each client's network namespace: their names begin with `net.`.
     #[schemars(with = "schema::NetworkSettings")]
     pub client: BTreeMap<String, String>,
+    /// Settings of the router's network namespace: their names begin with `net.`.
+    #[schemars(with = "schema::NetworkSettings")]
+    pub router: BTreeMap<String, String>,
 }
 
 /// What makes the run fail.
@@ -245,24 +300,61 @@ pub struct ExpectSpec {
     /// Opening all connections takes at most so long, for example 60s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<Period>,
+    /// Exactly these causes keep connections from being there: `none`, or causes joined by commas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Causes>,
 }
 
 impl Default for ServerSpec {
     fn default() -> Self {
         let ports = Ports(vec![PortRange { first: 9900, last: 9999 }]);
-        ServerSpec { ports, reactors: Reactors::Auto, backlog: None }
+        ServerSpec { ports, reactors: Processes::Auto, backlog: None }
     }
 }
 
 impl Default for ClientsSpec {
     fn default() -> Self {
-        ClientsSpec { count: 1, addresses: 16, ports: PortRange { first: 1024, last: 65535 } }
+        ClientsSpec {
+            count: 1,
+            addresses: 16,
+            ports: ClientPorts::Range(UNPRIVILEGED),
+            processes: Processes::Auto,
+            server_ports: None,
+        }
+    }
+}
+
+impl Default for NatSpec {
+    fn default() -> Self {
+        NatSpec { addresses: 1, ports: UNPRIVILEGED }
+    }
+}
+
+impl NetworkSpec {
+    pub fn has_router(&self) -> bool {
+        self.kind != NetworkKind::Direct
+    }
+
+    /// Whether connections are tracked on their way.
+    pub fn tracks(&self) -> bool {
+        self.has_router() && self.conntrack.unwrap_or(true)
+    }
+
+    /// What the router translates to; none when it does not translate.
+    pub fn translation(&self) -> Option<NatSpec> {
+        (self.kind == NetworkKind::Nat).then(|| self.nat.clone().unwrap_or_default())
     }
 }
 
 impl Default for RampSpec {
     fn default() -> Self {
-        RampSpec { rate: Rate::Max, window: 256, timeout: Period(Duration::from_secs(10)) }
+        RampSpec {
+            rate: Rate::Max,
+            window: 256,
+            timeout: Period(Duration::from_secs(10)),
+            until: Until::Done,
+            rounds: 1,
+        }
     }
 }
 
@@ -275,37 +367,6 @@ impl Default for TrafficSpec {
 fn default_hold() -> Period {
     Period(Duration::from_secs(30))
 }
-
-impl std::str::FromStr for Reactors {
-    type Err = BadUnit;
-
-    fn from_str(text: &str) -> Result<Self, BadUnit> {
-        match (text, text.parse::<u32>()) {
-            ("auto", _) => Ok(Reactors::Auto),
-            (_, Ok(count)) if count > 0 => Ok(Reactors::Count(count)),
-            _ => {
-                let why = format!("{} is not a number of reactors", crate::units::quoted(text));
-                Err(BadUnit { why, remedy: "write `auto`, or a number from 1".into() })
-            }
-        }
-    }
-}
-
-impl std::fmt::Display for Reactors {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Reactors::Auto => f.pad("auto"),
-            Reactors::Count(count) => f.pad(&count.to_string()),
-        }
-    }
-}
-
-text_form!(Reactors, "`auto` or a number such as 2", {
-    "type": ["integer", "string"],
-    "minimum": 1,
-    "pattern": "^(auto|[1-9][0-9]*)$",
-    "examples": ["auto", 2]
-});
 
 /// A plain number in the code, a count such as `10K` in the file.
 mod as_count {

@@ -15,6 +15,7 @@ use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute};
 use rtnetlink::packet_route::route::{RouteScope, RouteType};
 use rtnetlink::{AddressMessageBuilder, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use rustix::io::Errno;
 
 /// Answers wait in the socket's receive buffer: with the default size, it holds those of a batch like this.
 const BATCH: usize = 100;
@@ -40,6 +41,9 @@ pub enum Request {
     Up {
         index: u32,
     },
+    Down {
+        index: u32,
+    },
     Address {
         index: u32,
         address: Ipv4Addr,
@@ -63,6 +67,11 @@ pub enum Request {
 }
 
 impl Request {
+    /// With a link that is down its routes are gone too.
+    fn is_done_already(&self, error: &io::Error) -> bool {
+        matches!(self, Request::Unroute { .. }) && error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+    }
+
     /// The request that takes a route away again; other things are not undone one by one.
     pub fn undone(&self) -> Option<Request> {
         match self {
@@ -77,6 +86,7 @@ impl fmt::Display for Request {
         match self {
             Request::Veth(one, other) => write!(f, "making the veth pair {} and {}", one.name, other.name),
             Request::Up { index } => write!(f, "bringing up link {index}"),
+            Request::Down { index } => write!(f, "taking down link {index}"),
             Request::Address { index, address } => write!(f, "adding {address} to link {index}"),
             Request::OwnRange { first, prefix } => write!(f, "taking {first}/{prefix} as own addresses"),
             Request::Unroute { to, prefix } => write!(f, "removing the route to {to}/{prefix}"),
@@ -145,6 +155,9 @@ impl Netlink {
             while let Some(answer) = answers.next().await {
                 if let NetlinkPayload::Error(error) = answer.payload {
                     let index = answer.header.sequence_number.wrapping_sub(first) as usize;
+                    if batch.get(index).is_some_and(|request| request.is_done_already(&error.to_io())) {
+                        continue;
+                    }
                     let what =
                         batch.get(index).map_or_else(|| "a netlink request".to_owned(), Request::to_string);
                     failed.get_or_insert((what, error.to_io()));
@@ -163,6 +176,9 @@ fn message(request: &Request) -> NetlinkMessage<RouteNetlinkMessage> {
         Request::Veth(one, other) => RouteNetlinkMessage::NewLink(veth(one, other)),
         Request::Up { index } => {
             RouteNetlinkMessage::SetLink(LinkMessageBuilder::<LinkUnspec>::new().index(*index).up().build())
+        }
+        Request::Down { index } => {
+            RouteNetlinkMessage::SetLink(LinkMessageBuilder::<LinkUnspec>::new().index(*index).down().build())
         }
         Request::Address { index, address } => RouteNetlinkMessage::NewAddress(
             AddressMessageBuilder::<Ipv4Addr>::new().index(*index).address(*address, 32).build(),
@@ -198,7 +214,7 @@ fn message(request: &Request) -> NetlinkMessage<RouteNetlinkMessage> {
     };
     let mut message = NetlinkMessage::from(inner);
     message.header.flags = NLM_F_REQUEST | NLM_F_ACK;
-    if !matches!(request, Request::Up { .. } | Request::Unroute { .. }) {
+    if !matches!(request, Request::Up { .. } | Request::Down { .. } | Request::Unroute { .. }) {
         message.header.flags |= NLM_F_CREATE | NLM_F_EXCL;
     }
     message

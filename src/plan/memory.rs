@@ -12,11 +12,16 @@ use crate::units::{grouped, human_bytes};
 /// inode, file and directory entry; the server's end is also watched by epoll.
 pub const SERVER_END: u64 = 4_030;
 pub const CLIENT_END: u64 = 3_840;
+/// What a cgroup is charged for an end, at least: not every kernel charges a server all of it (docs/measuring.md).
+pub const SERVER_CHARGED: u64 = 1_450;
+pub const CLIENT_CHARGED: u64 = 3_700;
 /// A client's end that talks is watched too.
 pub const WATCHED: u64 = 190;
 /// What an agent keeps for a connection itself: its descriptor, and the state of its echo.
 const AGENT_STATE: u64 = 8;
 const ECHO_STATE: u64 = 16;
+/// What a router keeps for a connection it tracks, whether or not it translates.
+pub const TRACKED: u64 = 320;
 /// An agent process that holds nothing yet, with its page tables.
 const PROCESS: u64 = 1 << 20;
 /// A namespace with its link and its kernel tables.
@@ -31,6 +36,7 @@ pub struct Memory {
     pub available: u64,
     pub server_per_connection: u64,
     pub client_per_connection: u64,
+    pub router_per_connection: u64,
     pub processes: u64,
     pub tables: u64,
     /// Kept free for the rest of the machine.
@@ -41,15 +47,17 @@ pub fn expect(spec: &Spec, host: &Host, nodes: &[Node], reactors: &Reactors, swa
     let echo = spec.traffic.kind == TrafficKind::Echo;
     let server = SERVER_END + AGENT_STATE;
     let client = CLIENT_END + AGENT_STATE + if echo { WATCHED + ECHO_STATE } else { 0 };
+    let router = if spec.network.tracks() { TRACKED } else { 0 };
     let processes = (u64::from(reactors.count) + swarms.len() as u64).saturating_mul(PROCESS);
     let buckets: u64 = nodes.iter().map(|node| node.ehash_entries).sum();
     let tables = buckets * BUCKET + nodes.len() as u64 * NAMESPACE;
-    let connections = spec.connections.saturating_mul(server + client);
+    let connections = spec.connections.saturating_mul(server + client + router);
     Memory {
         expected: connections.saturating_add(processes).saturating_add(tables),
         available: host.memory_to_use(),
         server_per_connection: server,
         client_per_connection: client,
+        router_per_connection: router,
         processes,
         tables,
         reserve: RESERVE,
@@ -57,17 +65,35 @@ pub fn expect(spec: &Spec, host: &Host, nodes: &[Node], reactors: &Reactors, swa
 }
 
 impl Memory {
+    /// What one connection takes, on its whole way.
+    pub fn per_connection(&self) -> u64 {
+        self.server_per_connection + self.client_per_connection + self.router_per_connection
+    }
+
     /// Connections that would fit, with the same number of nodes.
     pub fn fitting(&self, connections: u64) -> u64 {
         let left = u128::from(self.available.saturating_sub(self.reserve + self.tables));
-        let each = self.server_per_connection + self.client_per_connection;
-        let all = u128::from(each) * u128::from(connections) + u128::from(self.processes);
+        let all = u128::from(self.per_connection()) * u128::from(connections) + u128::from(self.processes);
         u64::try_from(left * u128::from(connections) / all.max(1)).unwrap_or(u64::MAX)
     }
 
     pub fn fits(&self) -> bool {
         self.expected.saturating_add(self.reserve) <= self.available
     }
+}
+
+/// A limit that cannot be set here is refused before anything is made.
+pub fn check_limits(lab: &Lab, host: &Host) -> Result<()> {
+    let limits = &lab.spec.limits;
+    let asked =
+        [("limits.server.memory", limits.server.memory), ("limits.client.memory", limits.client.memory)];
+    for (path, memory) in asked {
+        if let (Some(memory), Err(why)) = (memory, &host.cgroup.can_limit) {
+            let why = format!("a limit of {memory} cannot be set on this host: {why}");
+            return Err(super::refusal(lab, path, why).remedy("leave `memory` out of `limits`"));
+        }
+    }
+    Ok(())
 }
 
 /// `fitting`: how many connections there is room for, asked only when these are too many.
@@ -77,12 +103,16 @@ pub fn check(lab: &Lab, memory: &Memory, fitting: impl FnOnce() -> u64) -> Resul
     }
     let connections = lab.spec.connections;
     let why = format!(
-        "{} connections need {} of memory ({} B each at the server, {} B at the clients, and {} for processes and \
+        "{} connections need {} of memory ({} B each at the server, {} B at the clients, {}and {} for processes and \
          tables), and {} are available, of which {} are kept free",
         grouped(connections),
         human_bytes(memory.expected),
         grouped(memory.server_per_connection),
         grouped(memory.client_per_connection),
+        match memory.router_per_connection {
+            0 => String::new(),
+            router => format!("{} B at the router, ", grouped(router)),
+        },
         human_bytes(memory.processes + memory.tables),
         human_bytes(memory.available),
         human_bytes(memory.reserve),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Node, Role};
 use crate::error::{Error, Result};
 use crate::host::{Capability, Host};
-use crate::spec::{Lab, Reactors as AskedReactors, Spec};
+use crate::spec::{Lab, Processes, Spec};
 use crate::units::{PortRange, grouped};
 
 /// Descriptors a process opens for itself: standard streams, epoll, the chain's sockets, a file it reads.
@@ -41,6 +41,8 @@ pub struct Swarm {
     pub count: u64,
     pub nofile: u64,
     pub source_ports: PortRange,
+    /// Connections of the clients before this one.
+    pub before: u64,
 }
 
 /// The most descriptors one process can be given on this host.
@@ -54,25 +56,58 @@ fn nr_open(host: &Host) -> u64 {
     host.number("fs.nr_open").unwrap_or(1 << 20)
 }
 
+/// The most descriptors that the runner can have, and those it needs before it hears any agent.
+fn runner_room(lab: &Lab, host: &Host) -> (u64, u64) {
+    let most =
+        if host.has(Capability::SysResource) { nr_open(host) } else { host.nofile.hard.min(nr_open(host)) };
+    (most, RUNNER_OWN + RUNNER_PER_NODE * nodes(lab))
+}
+
+fn nodes(lab: &Lab) -> u64 {
+    u64::from(lab.spec.clients.count) + 1 + u64::from(lab.spec.network.has_router())
+}
+
 /// The descriptors that the runner needs for itself.
 pub fn runner_nofile(lab: &Lab, host: &Host, reactors: &Reactors, swarms: u64) -> Result<u64> {
     let agents = u64::from(reactors.count).saturating_add(swarms);
-    let nodes = u64::from(lab.spec.clients.count) + 1;
-    let needed = RUNNER_OWN + RUNNER_PER_AGENT.saturating_mul(agents) + RUNNER_PER_NODE * nodes;
-    let most =
-        if host.has(Capability::SysResource) { nr_open(host) } else { host.nofile.hard.min(nr_open(host)) };
+    let (most, own) = runner_room(lab, host);
+    let needed = own.saturating_add(RUNNER_PER_AGENT.saturating_mul(agents));
     if needed <= most {
         return Ok(needed);
     }
     let why = format!(
         "{} agents and {} nodes need {} descriptors in the runner, and it may open {}",
         grouped(agents),
-        grouped(nodes),
+        grouped(nodes(lab)),
         grouped(needed),
         grouped(most),
     );
     Err(Error { exit: crate::exit::Exit::Host, ..lab.source.error("connections", why) }
         .remedy("raise the limit (`ulimit -n`), or fewer connections (`--connections fit`)"))
+}
+
+/// How many agents a lab of this kind can have here, and how many connections those carry.
+pub fn carried_by_agents(lab: &Lab, host: &Host) -> (u64, u64) {
+    let spec = &lab.spec;
+    let (most, own) = runner_room(lab, host);
+    let most_agents = MOST_AGENTS.min(most.saturating_sub(own) / RUNNER_PER_AGENT);
+    let room = |role, own| most_for(lab, host, role).unwrap_or(0).saturating_sub(own).max(1);
+    let reactor = room(Side::Server, reactor_own(spec));
+    let swarm = room(Side::Client, SWARM_OWN);
+    let fits = |connections| {
+        let swarms = swarms_in_all(spec, host, swarm, connections);
+        reactors_for(spec, reactor, connections).saturating_add(swarms) <= most_agents
+    };
+    let (mut carried, mut too_many) = (0, u64::MAX);
+    while too_many - carried > 1 {
+        let middle = carried + (too_many - carried) / 2;
+        if fits(middle) {
+            carried = middle;
+        } else {
+            too_many = middle;
+        }
+    }
+    (most_agents, carried)
 }
 
 fn too_many_agents(lab: &Lab, reactors: u64, swarms: u64) -> Error {
@@ -88,10 +123,18 @@ fn too_many_agents(lab: &Lab, reactors: u64, swarms: u64) -> Error {
         .remedy("raise the limit (`ulimit -n`), or fewer connections (`--connections fit`)")
 }
 
-fn most_for(lab: &Lab, host: &Host, role: Role) -> Result<u64> {
-    let (asked, path) = match role {
-        Role::Server => (lab.spec.limits.server.nofile, "limits.server.nofile"),
-        Role::Client => (lab.spec.limits.client.nofile, "limits.client.nofile"),
+/// The two kinds of processes that have descriptors to plan.
+#[derive(Clone, Copy)]
+pub enum Side {
+    Server,
+    Client,
+}
+
+fn most_for(lab: &Lab, host: &Host, side: Side) -> Result<u64> {
+    let limits = &lab.spec.limits;
+    let (asked, path) = match side {
+        Side::Server => (limits.server.nofile, "limits.server.nofile"),
+        Side::Client => (limits.client.nofile, "limits.client.nofile"),
     };
     let most = most_descriptors(host);
     match asked {
@@ -106,10 +149,39 @@ fn most_for(lab: &Lab, host: &Host, role: Role) -> Result<u64> {
     }
 }
 
+/// What a reactor has open besides its connections.
+pub fn reactor_own(spec: &Spec) -> u64 {
+    REACTOR_OWN + spec.server.ports.len() as u64
+}
+
+fn reactors_for(spec: &Spec, room: u64, connections: u64) -> u64 {
+    match spec.server.reactors {
+        Processes::Auto => connections.div_ceil(room),
+        Processes::Count(count) => u64::from(count),
+    }
+}
+
+/// How many swarms carry a client's share.
+fn swarms_for(spec: &Spec, host: &Host, room: u64, share: u64) -> u64 {
+    let wanted = SWARMS_WANTED.min(u64::from(host.machine_cpus)).div_ceil(spec.clients.count.into());
+    match spec.clients.processes {
+        Processes::Auto => share.div_ceil(room).max(wanted).min(share),
+        Processes::Count(count) => u64::from(count).min(share),
+    }
+}
+
+/// Shares differ by one at most, so there are two kinds of them.
+fn swarms_in_all(spec: &Spec, host: &Host, room: u64, connections: u64) -> u64 {
+    let clients = u64::from(spec.clients.count);
+    let (share, larger) = (connections / clients, connections % clients);
+    let of = |clients: u64, share| clients.saturating_mul(swarms_for(spec, host, room, share));
+    of(larger, share.saturating_add(1)).saturating_add(of(clients - larger, share))
+}
+
 pub fn reactors(lab: &Lab, host: &Host) -> Result<Reactors> {
     let spec = &lab.spec;
-    let own = REACTOR_OWN + spec.server.ports.len() as u64;
-    let most = most_for(lab, host, Role::Server)?;
+    let own = reactor_own(spec);
+    let most = most_for(lab, host, Side::Server)?;
     let room = most.saturating_sub(own);
     if room == 0 {
         return Err(Error::host(
@@ -122,22 +194,21 @@ pub fn reactors(lab: &Lab, host: &Host) -> Result<Reactors> {
         )
         .remedy("open fewer server ports, or raise the limit (`ulimit -n`)"));
     }
-    let count = match spec.server.reactors {
-        AskedReactors::Auto => spec.connections.div_ceil(room),
-        AskedReactors::Count(count) => u64::from(count),
-    };
+    let count = reactors_for(spec, room, spec.connections);
     let capacity = spec.connections.div_ceil(count.max(1));
-    if capacity > room {
+    if capacity > room && !spec.anyway {
         return Err(too_few_reactors(lab, host, count, own, most));
     }
     if count > MOST_AGENTS {
         return Err(too_many_agents(lab, count, spec.connections.div_ceil(room)));
     }
-    let capacity = if count > 1 { room.min(spec.connections) } else { spec.connections };
+    // With too few of them they go on until the kernel says that there are no descriptors left.
+    let several = count > 1 && capacity <= room;
+    let capacity = if several { room.min(spec.connections) } else { spec.connections };
     Ok(Reactors {
         count: u32::try_from(count).unwrap_or(u32::MAX),
         capacity,
-        nofile: capacity + own,
+        nofile: capacity.saturating_add(own).min(most),
         backlog: spec.server.backlog.unwrap_or_else(|| backlog(spec)),
     })
 }
@@ -174,7 +245,8 @@ fn too_few_reactors(lab: &Lab, host: &Host, count: u64, own: u64, most: u64) -> 
 /// Every client opens an even share, split into as few processes as descriptors allow.
 pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>> {
     let spec = &lab.spec;
-    let room = most_for(lab, host, Role::Client)?.saturating_sub(SWARM_OWN);
+    let most = most_for(lab, host, Side::Client)?;
+    let room = most.saturating_sub(SWARM_OWN);
     if room == 0 {
         return Err(Error::host("planning the clients", "a process may open no descriptors beyond its own")
             .remedy("raise the limit (`ulimit -n`)"));
@@ -186,30 +258,39 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
         return Err(Error { exit: crate::exit::Exit::Host, ..error }
             .remedy("take fewer clients with more addresses each"));
     }
-    let wanted = SWARMS_WANTED.min(u64::from(host.machine_cpus)).div_ceil(clients);
-    let processes_for = |share: u64| share.div_ceil(room).max(wanted).min(share);
-    let all = shares(spec.connections, clients).map(processes_for).fold(0, u64::saturating_add);
+    let all = swarms_in_all(spec, host, room, spec.connections);
     if all.saturating_add(reactors.count.into()) > MOST_AGENTS {
         return Err(too_many_agents(lab, reactors.count.into(), all));
     }
-    let mut swarms = Vec::new();
+    let (mut swarms, mut before) = (Vec::new(), 0);
     for (client, share) in shares(spec.connections, clients).enumerate() {
-        let processes = processes_for(share);
+        let processes = swarms_for(spec, host, room, share);
         let mut first = 0;
         for count in shares(share, processes) {
             swarms.push(Swarm {
                 node: client + 1,
                 first,
                 count,
-                nofile: count + SWARM_OWN,
-                source_ports: spec.clients.ports,
+                nofile: (count + SWARM_OWN).min(most),
+                source_ports: spec.clients.ports.range(&spec.sysctl.client),
+                before,
             });
             first += count;
         }
+        before += share;
     }
     // The clients take turns: two processes of one client would contend for the same routes and counters.
     swarms.sort_by_key(|swarm| (swarm.first / swarm.count.max(1), swarm.node));
     Ok(swarms)
+}
+
+/// Connections that the clients' descriptors allow; none: as many processes are started as are needed.
+pub fn client_room(lab: &Lab, host: &Host) -> Option<(u64, String)> {
+    let Processes::Count(count) = lab.spec.clients.processes else { return None };
+    let most = most_for(lab, host, Side::Client).ok()?;
+    let clients = u64::from(lab.spec.clients.count);
+    let room = most.saturating_sub(SWARM_OWN).saturating_mul(clients * u64::from(count));
+    Some((room, format!("{clients} × {count} processes with {} descriptors", grouped(most))))
 }
 
 /// `total` in `parts` whole numbers that differ by one at most.
@@ -235,6 +316,7 @@ pub fn place_on_cpus(spec: &Spec, host: &Host, nodes: &mut [Node]) {
         let asked = match node.role {
             Role::Server => spec.limits.server.cpus,
             Role::Client => spec.limits.client.cpus,
+            Role::Router => None,
         };
         let Some(asked) = asked else { continue };
         let asked = asked.min(host.machine_cpus);

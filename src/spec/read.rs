@@ -73,6 +73,14 @@ impl<'de> Deserializer<'de> for At<'_> {
         }
     }
 
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match &self.node.value {
+            Value::Text { text, plain: true } if text == "true" => visitor.visit_bool(true),
+            Value::Text { text, plain: true } if text == "false" => visitor.visit_bool(false),
+            _ => Err(self.not_a("`true` or `false`")),
+        }
+    }
+
     /// A text is a text even if it looks like a number: a sysctl's value may be `1`.
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match &self.node.value {
@@ -120,7 +128,7 @@ impl<'de> Deserializer<'de> for At<'_> {
     whole_number!(deserialize_u64, visit_u64, u64);
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u128 f32 f64 char str bytes byte_buf unit unit_struct newtype_struct
+        i8 i16 i32 i64 i128 u128 f32 f64 char str bytes byte_buf unit unit_struct newtype_struct
         seq tuple tuple_struct identifier ignored_any
     }
 }

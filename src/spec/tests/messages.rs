@@ -103,6 +103,27 @@ fn port_0_in_a_list() {
 }
 
 #[test]
+fn a_subnet_where_no_lab_can_live() {
+    shows(
+        &error("connections: 10K\nnetwork:\n  subnet: 127.8.0.0/16\n"),
+        &[
+            "reading lab.yaml: addresses of 127.0.0.0/8 are every host's own, and never leave it",
+            " --> lab.yaml:3:11",
+            "  |",
+            "3 |   subnet: 127.8.0.0/16",
+            "  |           ^^^^^^^^^^^^",
+            "help: take private addresses such as 10.99.0.0/16, or leave the key out: a free subnet is found",
+        ],
+    );
+    for subnet in ["0.0.0.0/0", "0.0.0.0/16", "64.0.0.0/2", "224.0.0.0/4", "239.1.0.0/16", "255.0.0.0/8"] {
+        error(&format!("connections: 10K\nnetwork: {{subnet: {subnet}}}\n"));
+    }
+    for subnet in ["1.0.0.0/8", "126.0.0.0/8", "128.0.0.0/8", "192.168.0.0/16", "223.0.0.0/8"] {
+        parse("lab.yaml", &format!("connections: 10K\nnetwork: {{subnet: {subnet}}}\n"), &[]).expect(subnet);
+    }
+}
+
+#[test]
 fn no_connections() {
     shows(
         &error("# a lab\nname: x\nhold: 1s\n"),
@@ -183,5 +204,44 @@ fn an_unknown_path_in_an_argument() {
             "  | ^^^^^^^^^^^^",
             "help: write it like --set server.ports=9900-9999",
         ],
+    );
+}
+
+#[test]
+fn keys_about_a_router_that_is_not_there() {
+    shows(
+        &error("connections: 10K\nnetwork:\n  nat: {addresses: 4}\n"),
+        &[
+            "reading lab.yaml: nothing is translated in a network of this kind",
+            " --> lab.yaml:3:3",
+            "  |",
+            "3 |   nat: {addresses: 4}",
+            "  |   ^^^",
+            "help: add `kind: nat`, or leave the key out",
+        ],
+    );
+    shows(
+        &error("connections: 10K\nnetwork: {kind: nat, conntrack: false}\n"),
+        &[
+            "reading lab.yaml: a router that translates has to track connections",
+            " --> lab.yaml:2:33",
+            "  |",
+            "2 | network: {kind: nat, conntrack: false}",
+            "  |                                 ^^^^^",
+            "help: leave the key out, or take `kind: routed`",
+        ],
+    );
+    let why = |text: &str| error(&format!("connections: 10K\n{text}\n")).why;
+    assert_eq!(why("network: {kind: routed, nat: {}}"), "nothing is translated in a network of this kind");
+    assert_eq!(
+        why("network: {conntrack: true}"),
+        "nothing tracks connections in a direct network: it has no router"
+    );
+    assert_eq!(why("network: {kind: nat, nat: {addresses: 0}}"), "`network.nat.addresses` is 0");
+    assert_eq!(why("network: {kind: routed, conntrack: maybe}"), "`network.conntrack` is the text `maybe`");
+    assert_eq!(why("sysctl: {router: {net.ipv4.ip_forward: 1}}"), "a direct network has no router");
+    assert_eq!(
+        why("sysctl: {client: {net.ipv4.ip_local_port_range: 60000}}"),
+        "`60000` is no range of ports"
     );
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::*;
+use crate::agent::tally::Operation;
 
 #[test]
 fn all_goes_well() {
@@ -41,7 +42,7 @@ fn a_few_at_a_time_close_until_they_do_not_get_on() {
     let told = told.borrow();
     let first: Vec<String> = told[..5].iter().map(|(agent, _)| agent.to_string()).collect();
     assert_eq!(first, ["reactor 1", "swarm 1", "reactor 2", "swarm 2", "swarm 3"]);
-    assert_eq!((plan().drains_at_once, told.len()), (4, 12));
+    assert_eq!((plan("").drains_at_once, told.len()), (4, 12));
     let since = |place: usize| told[place].1 - told[0].1;
     assert!(since(4) < SETTLE && since(5) >= SETTLE, "{told:?}");
     assert_eq!((lived.report.server.closed, lived.report.clients.closed), (1000, 0));
@@ -187,4 +188,30 @@ fn a_build_that_breaks_is_taken_down() {
     assert_eq!(error.exit, Exit::Host);
     assert_eq!(lived.done, ["build", "down"]);
     assert_eq!(lived.report.broke.as_deref(), Some("making the namespace: the mock breaks here"));
+}
+
+#[test]
+fn a_ramp_that_goes_on_until_something_breaks_stops_there() {
+    let script = script(|good, voices, agent, order| {
+        if agent != AgentId::Swarm(3) || *order != Order::Go {
+            return false;
+        }
+        good.connect(voices, agent, 30);
+        good.count(voices, agent, |counts| {
+            counts.tried += 1;
+            counts.failed.add_named(Operation::Connect, "ETIMEDOUT", 1);
+        });
+        true
+    });
+    let plan = plan("ramp: {until: breaks}");
+    let quiet = Interrupts::from(futures::stream::empty());
+    let lived = live_planned(&plan, MockDriver::new(script), quiet, false);
+    let report = &lived.report;
+    // Who was at it when the first one failed may still have opened some.
+    assert!((Some(330)..=Some(report.established)).contains(&report.breaks_at), "{:?}", report.breaks_at);
+    assert!(report.established <= 430, "{}", report.established);
+    assert_eq!(report.failed.total, 1);
+    assert!(lived.orders("Go").len() < 11, "who had not begun does not begin: {:?}", lived.done);
+    assert_eq!(report.clients.closed, report.established);
+    assert_eq!(report.verdicts.iter().map(|verdict| verdict.connections).sum::<u64>(), 1);
 }

@@ -21,6 +21,7 @@ impl Host {
             settings_fixed: BTreeSet::new(),
             settings_writable: true,
             files_open: 2_000,
+            in_use: BTreeMap::new(),
             memory: Memory { total: 64 * GIB, available: 60 * GIB },
             cgroup: Cgroup {
                 version: Version::V2,
@@ -52,12 +53,15 @@ fn settings() -> BTreeMap<String, String> {
         ("net.core.netdev_max_backlog", "1000"),
         ("net.core.somaxconn", "4096"),
         ("net.ipv4.ip_local_port_range", "32768 60999"),
+        ("net.ipv4.neigh.default.gc_thresh1", "128"),
+        ("net.ipv4.neigh.default.gc_thresh2", "512"),
         ("net.ipv4.neigh.default.gc_thresh3", "1024"),
         ("net.ipv4.tcp_child_ehash_entries", "0"),
         ("net.ipv4.tcp_max_orphans", "262144"),
         ("net.ipv4.tcp_mem", "767000 1023000 1534000"),
         ("net.ipv4.tcp_rmem", "4096 131072 6291456"),
         ("net.ipv4.tcp_wmem", "4096 16384 4194304"),
+        ("net.netfilter.nf_conntrack_buckets", "262144"),
         ("net.netfilter.nf_conntrack_max", "262144"),
         ("user.max_net_namespaces", "257000"),
     ];

@@ -5,6 +5,7 @@ pub mod netlink;
 pub mod netns;
 pub mod proc;
 pub mod process;
+pub mod qdisc;
 pub mod sock_diag;
 pub mod sysctl;
 pub mod witness;

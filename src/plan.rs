@@ -42,6 +42,8 @@ pub struct Plan {
     /// The server first, then the clients.
     pub nodes: Vec<Node>,
     pub links: Vec<Link>,
+    /// Bytes per second that each client may send.
+    pub client_rate: Option<u64>,
     pub tuples: TupleSum,
     pub server_ports: Ports,
     /// Those that the clients connect to.
@@ -160,6 +162,7 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         anyway: spec.anyway,
         subnet,
         links: network::links(&nodes),
+        client_rate: spec.network.rate.map(|bytes| bytes.0),
         faults: faults::all(lab, &nodes, &reactors, &swarms)?,
         nodes,
         tuples,

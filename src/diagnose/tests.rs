@@ -115,12 +115,12 @@ fn an_errno_that_has_one_reason_is_that_cause() {
 /// As seen with a client in a cgroup that was too small.
 #[test]
 fn a_killed_client_did_not_tell_of_its_last_connections() {
-    let told = Counts { tried: 600, established: 600, open: 600, ..Counts::default() };
+    let told = Counts { tried: 450, established: 450, open: 450, ..Counts::default() };
     let mut lost = Tally::default();
-    lost.add_named(Operation::Receive, "EOF", 650);
-    let server = Counts { tried: 650, established: 650, lost, ..Counts::default() };
+    lost.add_named(Operation::Receive, "EOF", 480);
+    let server = Counts { tried: 480, established: 480, lost, ..Counts::default() };
     let story = Story::new().counts(SWARM, told).counts(REACTOR, server).ended(SWARM, "signal 9");
-    assert_eq!(story.counter("client-1", names::CGROUP_KILLS, 1).verdicts(), [(Cause::ClientMemory, 1_000)]);
+    assert_eq!(story.counter("client-1", names::CGROUP_KILLS, 1).verdicts(), [(Cause::ClientMemory, 500)]);
 }
 
 #[test]

@@ -361,7 +361,9 @@ fn requests(plan: &Plan, index: usize) -> Vec<Request> {
         return requests;
     }
     for link in plan.links.iter().filter(|link| link.client == index) {
-        requests.push(Request::Up { index: link.client_index });
+        let index = link.client_index;
+        requests.push(Request::Up { index });
+        requests.extend(plan.client_rate.map(|bytes_per_second| Request::Rate { index, bytes_per_second }));
         let each = if node.each_address { node.addresses.count } else { 1 };
         let addresses = node.addresses.iter().take(each as usize);
         requests.extend(addresses.map(|address| Request::Address { index: link.client_index, address }));

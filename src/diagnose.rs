@@ -61,7 +61,7 @@ pub struct Finding {
 /// The causes of what is missing, the largest first. Nothing missing: no verdict, whatever the counters say.
 pub fn diagnose(plan: &Plan, account: &Account) -> Vec<Verdict> {
     let case = Case::new(plan, account);
-    let mut missing = Missing::of(plan, account);
+    let mut missing = Missing::of(&case);
     let total = missing.total();
     let mut verdicts = Vec::new();
     let mut name = |cause: Cause, finding: Finding| {

@@ -3,6 +3,7 @@
 pub mod cgroup;
 pub mod netlink;
 pub mod netns;
+pub mod nftables;
 pub mod proc;
 pub mod process;
 pub mod qdisc;

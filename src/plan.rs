@@ -8,6 +8,7 @@ pub mod memory;
 pub mod network;
 pub mod processes;
 pub mod settings;
+pub mod tuple_sum;
 pub mod tuples;
 
 #[cfg(test)]
@@ -23,12 +24,13 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::host::{Capability, Host};
 use crate::spec::{DriverKind, ExpectSpec, Lab, TrafficKind, Until};
-use crate::units::{Ports, Rate, Subnet};
+use crate::units::{PortRange, Ports, Rate, Subnet};
 pub use faults::{Fault, Whom};
 pub use limits::Limit;
 pub use memory::Memory;
 pub use processes::{Reactors, Swarm};
 pub use settings::HostSetting;
+pub use tuple_sum::TupleSum;
 use tuples::{Addresses, Tuples};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -39,11 +41,12 @@ pub struct Plan {
     /// Run although not every connection can be had.
     pub anyway: bool,
     pub subnet: Subnet,
-    /// The server first, then the clients.
+    /// The server first, then the clients, then the router if there is one.
     pub nodes: Vec<Node>,
     pub links: Vec<Link>,
     /// Bytes per second that each client may send.
     pub client_rate: Option<u64>,
+    pub router: Option<Router>,
     pub tuples: TupleSum,
     pub server_ports: Ports,
     /// Those that the clients connect to.
@@ -73,6 +76,7 @@ pub struct Plan {
 pub enum Role {
     Server,
     Client,
+    Router,
 }
 
 /// A place in the lab: a network namespace.
@@ -86,6 +90,8 @@ pub struct Node {
     pub block: Subnet,
     /// Whether each address is put on the link; else the whole block counts as the node's own.
     pub each_address: bool,
+    /// Where its packets go.
+    pub routes: Vec<Route>,
     /// Buckets of its own table of established connections; 0: the host's table is shared.
     pub ehash_entries: u64,
     /// Settings written inside the namespace.
@@ -94,24 +100,49 @@ pub struct Node {
     pub memory_limit: Option<u64>,
 }
 
-/// A veth pair between the server and a client.
+/// A veth pair between two nodes; the first is the one that more links come together in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Link {
-    /// Index into the plan's nodes.
-    pub client: usize,
-    pub server_end: String,
-    pub server_index: u32,
-    pub client_end: String,
-    pub client_index: u32,
+    pub ends: [LinkEnd; 2],
 }
 
+/// One end of a link, as it is seen in its node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LinkEnd {
+    /// Index into the plan's nodes.
+    pub node: usize,
+    pub name: String,
+    pub index: u32,
+}
+
+/// A way out of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Route {
+    pub to: Subnet,
+    /// The next node's address; none: `to` is at the other end of the link.
+    pub via: Option<Ipv4Addr>,
+    /// The link's index in this node.
+    pub link: u32,
+    /// The address that packets leave with when nobody has chosen one.
+    pub source: Option<Ipv4Addr>,
+}
+
+/// What the router does besides forwarding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct TupleSum {
-    pub possible: u64,
-    pub needed: u64,
-    pub addresses: u64,
-    pub client_ports: u64,
-    pub server_ports: u64,
+pub struct Router {
+    /// Index into the plan's nodes.
+    pub node: usize,
+    /// The index, in its node, of the link to the server.
+    pub to_server: u32,
+    pub tracks: bool,
+    pub nat: Option<Nat>,
+}
+
+/// What the clients' addresses and ports become behind the router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Nat {
+    pub addresses: Addresses,
+    pub ports: PortRange,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -143,7 +174,7 @@ pub fn decide(lab: &Lab, host: &Host) -> Result<Plan> {
 /// Everything decided but whether the memory is enough.
 fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
     let spec = &lab.spec;
-    let tuples = tuple_sum(lab)?;
+    let tuples = tuple_sum::tuple_sum(lab)?;
     memory::check_limits(lab, host)?;
     let subnet = network::subnet(lab, host)?;
     let reactors = processes::reactors(lab, host)?;
@@ -152,6 +183,7 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
     let mut nodes = network::nodes(spec, subnet);
     processes::place_on_cpus(spec, host, &mut nodes);
     let host_settings = settings::host_settings(lab, host, &reactors, &swarms)?;
+    let router = network::router(spec, &nodes);
     let memory = memory::expect(spec, host, &nodes, &reactors, &swarms);
     let limits = limits::all(lab, host, &tuples, &memory);
     limits::refuse(lab, &limits)?;
@@ -165,6 +197,7 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         client_rate: spec.network.rate.map(|bytes| bytes.0),
         faults: faults::all(lab, &nodes, &reactors, &swarms)?,
         nodes,
+        router,
         tuples,
         server_ports: spec.server.ports.clone(),
         dialled_ports: dialled_ports(lab).clone(),
@@ -184,9 +217,9 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
     })
 }
 
-/// Only a root that makes the lab itself: in a user namespace there is no nobody to become.
+/// A container's root may not; its agents stay root then, without any capability.
 fn may_become_nobody(host: &Host) -> bool {
-    let needed = [Capability::SysAdmin, Capability::Setuid, Capability::Setgid];
+    let needed = [Capability::Setuid, Capability::Setgid];
     host.uid == 0 && needed.into_iter().all(|capability| host.has(capability))
 }
 
@@ -216,45 +249,24 @@ impl Plan {
     }
 
     pub fn clients(&self) -> &[Node] {
-        &self.nodes[1..]
+        &self.nodes[1..self.router.map_or(self.nodes.len(), |router| router.node)]
     }
 
-    /// The five-tuples of one client node.
-    pub fn tuples_of(&self, node: usize, source_ports: crate::units::PortRange) -> Tuples {
+    /// The five-tuples that a swarm takes its stretch of: those of its node.
+    pub fn tuples_of(&self, swarm: &Swarm) -> Tuples {
         Tuples {
-            sources: self.nodes[node].addresses,
-            source_ports,
+            sources: self.nodes[swarm.node].addresses,
+            source_ports: swarm.source_ports,
             server: self.server_address(),
             server_ports: self.dialled_ports.clone(),
+            kernel_chooses: self.tuples.kernel_chooses,
+            spread: self.tuples.is_spread().then_some(swarm.before),
         }
     }
 }
 
 fn dialled_ports(lab: &Lab) -> &Ports {
     lab.spec.clients.server_ports.as_ref().unwrap_or(&lab.spec.server.ports)
-}
-
-fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
-    let spec = &lab.spec;
-    let addresses = u64::from(spec.clients.count) * u64::from(spec.clients.addresses);
-    let (client_ports, server_ports) = (spec.clients.ports.len() as u64, dialled_ports(lab).len() as u64);
-    let possible = addresses.saturating_mul(client_ports).saturating_mul(server_ports);
-    let sum = TupleSum { possible, needed: spec.connections, addresses, client_ports, server_ports };
-    if spec.connections > possible && !spec.anyway {
-        let why = format!(
-            "{} connections need as many five-tuples, and there are {}: {addresses} client addresses × \
-             {} client ports × {server_ports} server ports",
-            crate::units::grouped(spec.connections),
-            crate::units::grouped(possible),
-            crate::units::grouped(client_ports),
-        );
-        let enough =
-            spec.connections.div_ceil(client_ports * server_ports).div_ceil(spec.clients.count.into());
-        return Err(lab.source.error("connections", why).remedy(format!(
-            "give each client more addresses (`clients: {{addresses: {enough}}}`), or open more server ports"
-        )));
-    }
-    Ok(sum)
 }
 
 fn ramp(spec: &crate::spec::Spec) -> Ramp {

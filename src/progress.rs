@@ -208,10 +208,11 @@ fn phase_line(phase: Phase, text: &str, seconds: Option<f64>) -> String {
 fn title(plan: &Plan) -> String {
     let clients = plan.clients().len();
     format!(
-        "{} · {} connections · 1 server, {clients} client{} · netns",
+        "{} · {} connections · 1 server, {clients} client{}{} · netns",
         plan.lab,
         grouped(plan.connections),
         if clients == 1 { "" } else { "s" },
+        if plan.router.is_some() { ", 1 router" } else { "" },
     )
 }
 
@@ -221,7 +222,7 @@ fn check_text(plan: &Plan) -> String {
         human_bytes(plan.memory.expected),
         human_bytes(plan.memory.available),
         grouped(plan.tuples.needed),
-        grouped(plan.tuples.possible),
+        grouped(plan.tuples.all_the_way()),
         plan.reactors.count,
         plan.swarms.len(),
     )

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod client_ports;
 mod faults;
 mod load;
 mod not_yaml;
@@ -29,12 +30,16 @@ use serde::{Deserialize, Serialize};
 use crate::cause::Causes;
 use crate::units::{Bytes, Count, Period, PortRange, Ports, Rate, Share, Subnet};
 
+pub use client_ports::ClientPorts;
 pub use faults::{Blow, FaultSpec, Moment};
 pub use load::{LARGEST_FILE, Lab, load, parse};
 pub use overrides::Override;
 pub use processes::Processes;
 pub use schema::schema;
 pub use source::Source;
+
+/// The ports that anyone may take.
+const UNPRIVILEGED: PortRange = PortRange { first: 1024, last: 65535 };
 
 /// A lab: how many connections to hold, between which ends, and what makes the run fail.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -119,8 +124,9 @@ pub struct ClientsSpec {
     /// How many source addresses each client has.
     #[schemars(range(min = 1))]
     pub addresses: u32,
-    /// The source ports of each address, for example 1024-65535.
-    pub ports: PortRange,
+    /// The source ports of each address, for example 1024-65535; `auto` leaves the choice to the kernel, which
+    /// takes them from `net.ipv4.ip_local_port_range`, and searches ever longer once half of them are taken.
+    pub ports: ClientPorts,
     /// How many processes each client is: `auto` takes as many as the descriptors need.
     pub processes: Processes,
     /// The server ports to connect to, for example 9900-9909; without it, those that the server listens on.
@@ -138,9 +144,26 @@ pub struct NetworkSpec {
     /// The addresses of the lab, for example 10.99.0.0/16; without it, the lab chooses a free block.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subnet: Option<Subnet>,
-    /// How much each client may send per second, for example 10MB: what exceeds it waits its turn.
+    /// How much each client may send per second, for example 10MB; what exceeds it waits its turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Bytes>,
+    /// Whether the router tracks connections, for example false; without it, every router does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conntrack: Option<bool>,
+    /// What the router makes of the clients' addresses and ports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nat: Option<NatSpec>,
+}
+
+/// What the router makes of the clients' addresses and ports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NatSpec {
+    /// Behind how many addresses the clients are hidden.
+    #[schemars(range(min = 1))]
+    pub addresses: u32,
+    /// The ports of each of these addresses, for example 1024-65535.
+    pub ports: PortRange,
 }
 
 /// The shape of the network.
@@ -150,6 +173,10 @@ pub enum NetworkKind {
     /// Every client has a link of its own to the server.
     #[default]
     Direct,
+    /// A router stands between the clients and the server.
+    Routed,
+    /// A router stands between them, and hides the clients behind addresses of its own.
+    Nat,
 }
 
 /// How fast the connections are opened.
@@ -243,6 +270,9 @@ pub struct SysctlSpec {
     /// Settings of each client's network namespace: their names begin with `net.`.
     #[schemars(with = "schema::NetworkSettings")]
     pub client: BTreeMap<String, String>,
+    /// Settings of the router's network namespace: their names begin with `net.`.
+    #[schemars(with = "schema::NetworkSettings")]
+    pub router: BTreeMap<String, String>,
 }
 
 /// What makes the run fail.
@@ -290,10 +320,32 @@ impl Default for ClientsSpec {
         ClientsSpec {
             count: 1,
             addresses: 16,
-            ports: PortRange { first: 1024, last: 65535 },
+            ports: ClientPorts::Range(UNPRIVILEGED),
             processes: Processes::Auto,
             server_ports: None,
         }
+    }
+}
+
+impl Default for NatSpec {
+    fn default() -> Self {
+        NatSpec { addresses: 1, ports: UNPRIVILEGED }
+    }
+}
+
+impl NetworkSpec {
+    pub fn has_router(&self) -> bool {
+        self.kind != NetworkKind::Direct
+    }
+
+    /// Whether connections are tracked on their way.
+    pub fn tracks(&self) -> bool {
+        self.has_router() && self.conntrack.unwrap_or(true)
+    }
+
+    /// What the router translates to; none when it does not translate.
+    pub fn translation(&self) -> Option<NatSpec> {
+        (self.kind == NetworkKind::Nat).then(|| self.nat.clone().unwrap_or_default())
     }
 }
 

@@ -393,7 +393,7 @@ impl<'a, D: Driver> Run<'a, D> {
             AgentId::Swarm(index) => {
                 let swarm = &plan.swarms[index as usize];
                 Order::Swarm(SwarmOrder {
-                    tuples: plan.tuples_of(swarm.node, swarm.source_ports),
+                    tuples: plan.tuples_of(swarm),
                     first: swarm.first,
                     count: swarm.count,
                     round_step: plan.round_step(swarm.node),

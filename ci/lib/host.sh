@@ -29,8 +29,8 @@ host_settings() {
 
 # host_is_as FILE NAME: compares with the state in FILE; what is on its way out gets a few seconds.
 host_is_as() {
-    local try
-    for try in {1..50}; do
+    local until=$((SECONDS + 15))
+    while ((SECONDS < until)); do
         host_state "$2" >"$1.now"
         cmp -s "$1" "$1.now" && return
         sleep 0.2

@@ -41,11 +41,19 @@ fn event(agent: AgentId, word: Word) -> Option<Event> {
     }
 }
 
+/// Who says the line at this place. Which agent it hears the runner knows by the pipe, so it is one of the plan's.
+fn speaker(place: u32) -> AgentId {
+    match place % 2 {
+        0 => AgentId::Swarm(place / 4 % PLAN.swarms.len() as u32),
+        _ => AgentId::Reactor(place / 4 % PLAN.reactors.count),
+    }
+}
+
 fuzz_target!(|said: &[u8]| {
     let mut account = Account::default();
     for (line, place) in said.split(|byte| *byte == b'\n').zip(0..) {
         understand(Order::read, line);
-        let agent = if place % 2 == 0 { AgentId::Swarm(place / 4) } else { AgentId::Reactor(place / 4) };
+        let agent = speaker(place);
         if let Some(event) = understand(Word::read, line).and_then(|word| event(agent, word)) {
             account.see(&event);
         }

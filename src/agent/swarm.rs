@@ -163,6 +163,11 @@ impl Swarm {
         if self.share_sources {
             sockopt::set_socket_reuseaddr(&socket, true).map_err(bind)?;
         }
+        if self.order.tuples.kernel_chooses {
+            // A port chosen now would be this address's alone, whatever the server port.
+            nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::IpBindAddressNoPort, &true)
+                .map_err(|error| bind(Errno::from_raw_os_error(error as i32)))?;
+        }
         if !source.ip().is_unspecified() {
             rustix::net::bind(&socket, &source).map_err(bind)?;
         }

@@ -61,6 +61,11 @@ impl Tally {
         self.0.values().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
+    /// The same, with no number beyond `most`.
+    pub fn at_most(&self, most: u64) -> Tally {
+        Tally(self.0.iter().map(|(key, count)| (key.clone(), (*count).min(most))).collect())
+    }
+
     pub fn rows(&self) -> Vec<Row> {
         self.clone().into()
     }

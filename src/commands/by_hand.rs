@@ -152,6 +152,8 @@ fn order(args: &ClientArgs, count: u64) -> Result<SwarmOrder> {
         source_ports: PortRange { first: 1024, last: 65535 },
         server: args.server,
         server_ports,
+        kernel_chooses: false,
+        spread: None,
     };
     if args.source.is_some() && tuples.possible() < count {
         let why = format!("these sources and ports give {} five-tuples", grouped(tuples.possible()));

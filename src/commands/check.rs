@@ -85,7 +85,7 @@ fn rows(host: &Host, plan: Option<&Plan>) -> Vec<Row> {
     rows.extend(settings(host, plan));
     rows.push(memory(host, plan));
     rows.push(cgroup(host, plan));
-    rows.extend(features(host));
+    rows.extend(features(host, plan));
     rows
 }
 
@@ -156,8 +156,11 @@ fn settings(host: &Host, plan: Option<&Plan>) -> Vec<Row> {
         ("fs.nr_open", "the most descriptors of one process"),
         ("fs.file-max", "open files of the whole machine"),
         ("net.ipv4.tcp_mem", "pages for TCP buffers; idle connections need none"),
-        ("net.ipv4.ip_local_port_range", "not used: every connection binds its planned port"),
-        ("net.netfilter.nf_conntrack_max", "not in the path of a direct network"),
+        (
+            "net.ipv4.ip_local_port_range",
+            "for `clients.ports: auto`; else each connection binds its planned port",
+        ),
+        ("net.netfilter.nf_conntrack_max", "for networks with a router; each network counts its own"),
         ("net.ipv4.tcp_child_ehash_entries", "sized for each namespace without touching the host's"),
     ];
     let mut rows = vec![host_settings(host)];
@@ -211,7 +214,11 @@ fn cgroup(host: &Host, plan: Option<&Plan>) -> Row {
     }
 }
 
-fn features(host: &Host) -> Vec<Row> {
+fn features(host: &Host, plan: Option<&Plan>) -> Vec<Row> {
+    let router = plan.and_then(|plan| plan.router).filter(|router| router.tracks);
+    let mut needed = vec!["network_namespaces", "veth"];
+    needed.extend(router.iter().flat_map(|_| ["nf_tables", "conntrack"]));
+    needed.extend(router.and_then(|router| router.nat).map(|_| "nat"));
     let one = |name: &str| {
         let presence = host.feature(name);
         let is = match presence {
@@ -227,5 +234,5 @@ fn features(host: &Host) -> Vec<Row> {
         }
         row
     };
-    ["network_namespaces", "veth"].into_iter().map(one).collect()
+    needed.into_iter().map(one).collect()
 }

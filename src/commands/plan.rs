@@ -4,7 +4,7 @@ use super::{load_and_plan, print_json, print_text};
 use crate::cli::PlanArgs;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::plan::{Node, Plan, Role};
+use crate::plan::{LinkEnd, Node, Plan, Role, Router, TupleSum};
 use crate::units::{grouped, human_bytes};
 
 /// Nodes shown one by one; of more, the first and the last.
@@ -23,22 +23,18 @@ fn text(plan: &Plan) -> String {
     lines.extend(nodes(plan));
     lines.extend(links(plan));
     lines.push(String::new());
-    let tuples = plan.tuples;
-    lines.push(format!(
-        " five-tuples  {} addresses × {} client ports × {} server ports = {} possible, {} needed",
-        grouped(tuples.addresses),
-        grouped(tuples.client_ports),
-        grouped(tuples.server_ports),
-        grouped(tuples.possible),
-        grouped(tuples.needed),
-    ));
+    lines.extend(tuples(&plan.tuples));
     lines.extend(processes(plan));
     lines.extend(plan.faults.iter().map(|fault| format!(" fault        {}", fault.in_full())));
     lines.push(String::new());
     lines.extend(settings(plan));
     let memory = plan.memory;
+    let at_router = match memory.router_per_connection {
+        0 => String::new(),
+        router => format!(", {} B at the router", grouped(router)),
+    };
     lines.push(format!(
-        " memory       {} expected of {} available ({} B per connection at the server, {} B at the clients)",
+        " memory       {} expected of {} available ({} B per connection at the server, {} B at the clients{at_router})",
         human_bytes(memory.expected),
         human_bytes(memory.available),
         grouped(memory.server_per_connection),
@@ -52,6 +48,12 @@ fn text(plan: &Plan) -> String {
         grouped(first.connections),
         first.why
     ));
+    if first.connections < plan.connections {
+        lines.push(format!(
+            "              {} are asked for: this run will meet it",
+            grouped(plan.connections)
+        ));
+    }
     lines.push(format!("              to go beyond: {}", first.remedy));
     for limit in plan.limits.iter().skip(1) {
         lines.push(format!(" then         {} at {}: {}", limit.name, grouped(limit.connections), limit.why));
@@ -71,9 +73,12 @@ fn nodes(plan: &Plan) -> Vec<String> {
         }
         lines.push(format!(" {:<12} namespace {} · {}", node.name, node.namespace, addresses(node)));
         for (key, value) in &node.settings {
-            if node.role == Role::Server || index <= 1 {
+            if node.role != Role::Client || index <= 1 {
                 lines.push(format!("              {key} = {value}"));
             }
+        }
+        if let Some(router) = plan.router.as_ref().filter(|router| router.node == index) {
+            lines.push(format!("              {}", forwarding(router)));
         }
         if let Some(limit) = node.memory_limit {
             lines.push(format!("              memory limit {}", human_bytes(limit)));
@@ -98,10 +103,45 @@ fn addresses(node: &Node) -> String {
     }
 }
 
+fn forwarding(router: &Router) -> String {
+    match (&router.nat, router.tracks) {
+        (Some(nat), _) => format!(
+            "forwards and tracks; translates the clients to {} … {}, ports {}",
+            nat.addresses.first,
+            nat.addresses.at(nat.addresses.count.saturating_sub(1)),
+            nat.ports
+        ),
+        (None, true) => "forwards and tracks".to_owned(),
+        (None, false) => "forwards".to_owned(),
+    }
+}
+
+fn tuples(tuples: &TupleSum) -> Vec<String> {
+    let chosen = if tuples.kernel_chooses { " that the kernel chooses from" } else { "" };
+    let mut lines = vec![format!(
+        " five-tuples  {} addresses × {} client ports{chosen} × {} server ports = {} possible, {} needed",
+        grouped(tuples.addresses),
+        grouped(tuples.client_ports),
+        grouped(tuples.server_ports),
+        grouped(tuples.possible),
+        grouped(tuples.needed),
+    )];
+    lines.extend(tuples.translated.map(|translated| {
+        format!(
+            " translated   {} addresses × {} ports × {} server ports = {} possible",
+            grouped(translated.addresses),
+            grouped(translated.ports),
+            grouped(tuples.server_ports),
+            grouped(translated.possible),
+        )
+    }));
+    lines
+}
+
 fn links(plan: &Plan) -> Vec<String> {
     let line = |link: &crate::plan::Link| {
-        let client = &plan.nodes[link.client].name;
-        format!(" link         server:{} ── {client}:{}", link.server_end, link.client_end)
+        let end = |end: &LinkEnd| format!("{}:{}", plan.nodes[end.node].name, end.name);
+        format!(" link         {} ── {}", end(&link.ends[0]), end(&link.ends[1]))
     };
     let mut lines: Vec<String> = plan.links.iter().take(SHOWN - 1).map(line).collect();
     if plan.links.len() >= SHOWN {

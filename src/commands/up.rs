@@ -9,7 +9,7 @@ use crate::cli::{LabArgs, UpArgs};
 use crate::driver::netns::NetnsDriver;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
-use crate::host::Host;
+use crate::host::{Capability, Host};
 use crate::journal::{self, Header, Journal};
 use crate::kernel::proc;
 use crate::log::{Listener, Log};
@@ -21,6 +21,12 @@ use crate::rootless;
 use crate::say::say;
 use crate::teardown::Leftover;
 use crate::up::{Interrupts, Run};
+
+/// The privileges a lab of namespaces needs, and what for.
+const NEEDED: [(Capability, &str); 2] = [
+    (Capability::SysAdmin, "to make network namespaces and give them names"),
+    (Capability::NetAdmin, "to make veth pairs, addresses and routes"),
+];
 
 pub fn run(args: &UpArgs) -> Result<Exit> {
     let ended = run_lab(args);
@@ -99,9 +105,21 @@ fn prepare(args: &LabArgs) -> Result<(Host, Plan)> {
     load_and_plan(args, &host).map(|(_, plan)| (host, plan))
 }
 
-/// As root the lab is made here; whoever lacks the privileges gets a namespace where it may be made.
+/// As root the lab is made here; an ordinary user gets a namespace where it may be made.
 fn allowed(host: Host) -> Result<Host> {
-    if rootless::is_unneeded(&host) { Ok(host) } else { rootless::enter(&host) }
+    let missing: Vec<String> = NEEDED
+        .iter()
+        .filter(|(capability, _)| !host.has(*capability))
+        .map(|(capability, what_for)| format!("{capability} ({what_for})"))
+        .collect();
+    if missing.is_empty() {
+        Ok(host)
+    } else if host.uid == 0 {
+        Err(Error::host("starting the lab", format!("this process lacks {}", missing.join(" and ")))
+            .remedy("in a container, add them: `--cap-add SYS_ADMIN --cap-add NET_ADMIN`"))
+    } else {
+        rootless::enter(&host)
+    }
 }
 
 /// A shell usually allows fewer descriptors than hearing hundreds of agents takes.

@@ -1,11 +1,10 @@
 //! The connections that are not there, each waiting to be explained once.
 
-use crate::account::Account;
+use super::case::Case;
 use crate::agent::Counts;
 use crate::agent::errno::CLOSED_BY_PEER;
 use crate::agent::tally::{Operation, Row};
 use crate::driver::AgentId;
-use crate::plan::Plan;
 
 /// What is still unexplained. Whoever explains a connection takes it away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,9 +22,8 @@ pub struct Missing {
 }
 
 impl Missing {
-    pub fn of(plan: &Plan, account: &Account) -> Missing {
-        let totals = account.totals();
-        let (clients, server) = (&totals.clients, &totals.server);
+    pub fn of(case: &Case) -> Missing {
+        let (clients, server) = (&case.clients, &case.server);
         // Who was interrupted, or let go of, has not met a limit.
         let planned = |row: &Row| row.errno == "ECANCELED";
         let lost_by_ends = |rows: Vec<Row>| -> u64 {
@@ -39,7 +37,7 @@ impl Missing {
             lost: clients.lost.rows(),
             unserved: standing(clients).saturating_sub(standing(server) + aborted),
             aborted,
-            untried: untried(plan, account),
+            untried: untried(case),
         }
     }
 
@@ -92,16 +90,16 @@ fn standing(counts: &Counts) -> u64 {
 }
 
 /// What the swarms that ended early had not tried yet. An interrupted run leaves out the rest by request.
-fn untried(plan: &Plan, account: &Account) -> u64 {
+fn untried(case: &Case) -> u64 {
     let rest = |(agent, _): &(AgentId, String)| match agent {
         AgentId::Swarm(index) => {
-            let planned = plan.swarms.get(*index as usize).map_or(0, |swarm| swarm.count);
-            let planned = planned.saturating_mul(plan.ramp.rounds.into());
-            planned.saturating_sub(account.counts(*agent).tried)
+            let planned = case.plan.swarms.get(*index as usize).map_or(0, |swarm| swarm.count);
+            let planned = planned.saturating_mul(case.plan.ramp.rounds.into());
+            planned.saturating_sub(case.account.counts(*agent).tried)
         }
         AgentId::Reactor(_) => 0,
     };
-    account.ended_early.iter().map(rest).sum()
+    case.account.ended_early.iter().map(rest).sum()
 }
 
 fn count(rows: &[Row]) -> u64 {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::fields::{self, Field, code, plain};
 use super::origin;
 use super::table::Table;
-use crate::spec::{self, Processes};
+use crate::spec::{self, ClientPorts, Processes};
 use crate::units::{Bytes, Count, Period, PortRange, Ports, Rate, Share, Subnet};
 
 const INTRODUCTION: &str = "\
@@ -66,7 +66,7 @@ fn table(fields: Vec<Field>, required: &[Value]) -> String {
 }
 
 /// The kinds of values that are written in a form of their own.
-fn known() -> [(&'static str, Value); 9] {
+fn known() -> [(&'static str, Value); 10] {
     [
         ("count", form::<Count>()),
         ("size", form::<Bytes>()),
@@ -75,6 +75,7 @@ fn known() -> [(&'static str, Value); 9] {
         ("share", form::<Share>()),
         ("ports", form::<Ports>()),
         ("port range", form::<PortRange>()),
+        ("`auto` or port range", form::<ClientPorts>()),
         ("subnet", form::<Subnet>()),
         ("`auto` or number", form::<Processes>()),
     ]

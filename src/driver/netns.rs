@@ -13,9 +13,10 @@ use crate::host::Cgroup;
 use crate::journal::{self, Change, Journal, Moved};
 use crate::kernel::netlink::{End, LOOPBACK, Netlink, Opened, Request};
 use crate::kernel::netns::{self, Namespace};
+use crate::kernel::nftables::{self, Translation};
 use crate::kernel::{self, cgroup, proc, sysctl};
 use crate::observe::{Depth, Eyes, Sample, Seat};
-use crate::plan::{HostSetting, Node, Plan, Role};
+use crate::plan::{HostSetting, LinkEnd, Node, Plan, Role, Router};
 use crate::spec::Blow;
 use crate::teardown::{self, Outcome};
 
@@ -125,6 +126,11 @@ impl NetnsDriver {
             Opened::here(&runtime).attempt(Exit::Host, || "opening netlink".to_owned())?.serve();
         send(&mut outside, "the host's namespace", &pairs(plan, &self.namespaces)).await?;
         let opened = netns::inside_each(self.namespaces.iter().map(Namespace::file), |node| {
+            if let Some(router) = plan.router.filter(|router| router.node == node && router.tracks) {
+                // First of all: the settings of tracking are there when it is.
+                nftables::track(translation(&router).as_ref())
+                    .map_err(|(what, error)| std::io::Error::other(format!("{what}: {error}")))?;
+            }
             for (key, value) in &plan.nodes[node].settings {
                 sysctl::write_inside(key, value)
                     .map_err(|error| std::io::Error::other(format!("setting {key} to {value}: {error}")))?;
@@ -235,11 +241,14 @@ impl Driver for NetnsDriver {
                 let up = blow == Blow::LinkUp;
                 let runtime = tokio::runtime::Handle::current();
                 // At the client nothing is seen of it: its packets go into a cable with no other end.
-                let opened = netns::inside_each([self.namespaces[0].file()], |_| Opened::here(&runtime));
+                let Some(end) = far_end(plan, client) else { return Ok(()) };
+                let place = self.namespaces[end.node].file();
+                let opened = netns::inside_each([place], |_| Opened::here(&runtime));
                 let attempt = || format!("striking the link of {}", plan.nodes[client].name);
                 for netlink in opened {
                     let mut netlink = netlink.attempt(Exit::Broke, attempt)?.serve();
-                    send(&mut netlink, &plan.server().namespace, &far_end(plan, client, up)).await?;
+                    let namespace = &plan.nodes[end.node].namespace;
+                    send(&mut netlink, namespace, &strike(plan, end, up)).await?;
                 }
                 Ok(())
             }
@@ -306,18 +315,21 @@ fn signal_for(blow: Blow) -> Option<Signal> {
     }
 }
 
-/// Takes down the server's end of a client's link, or brings it up: with it the kernel drops its routes.
-fn far_end(plan: &Plan, client: usize, up: bool) -> Vec<Request> {
-    let Some(link) = plan.links.iter().find(|link| link.client == client) else { return Vec::new() };
+/// The other end of a client's link: at the server, or at the router.
+fn far_end(plan: &Plan, client: usize) -> Option<&LinkEnd> {
+    let ends = plan.links.iter().map(|link| &link.ends);
+    let [one, other] = ends.into_iter().find(|ends| ends.iter().any(|end| end.node == client))?;
+    Some(if one.node == client { other } else { one })
+}
+
+/// Takes a link's end down, or brings it up: with it the kernel drops its routes.
+fn strike(plan: &Plan, end: &LinkEnd, up: bool) -> Vec<Request> {
     if !up {
-        return vec![Request::Down { index: link.server_index }];
+        return vec![Request::Down { index: end.index }];
     }
-    let mut all = vec![Request::Up { index: link.server_index }];
-    all.extend(
-        requests(plan, 0)
-            .into_iter()
-            .filter(|request| matches!(request, Request::Route { index, .. } if *index == link.server_index)),
-    );
+    let over_it = |request: &Request| matches!(request, Request::Route { index, .. } if *index == end.index);
+    let mut all = vec![Request::Up { index: end.index }];
+    all.extend(requests(plan, end.node).into_iter().filter(over_it));
     all
 }
 
@@ -328,55 +340,47 @@ async fn send(netlink: &mut Netlink, namespace: &str, requests: &[Request]) -> R
 fn pairs(plan: &Plan, namespaces: &[Namespace]) -> Vec<Request> {
     use std::os::fd::AsRawFd;
     let descriptor = |node: usize| namespaces[node].file().as_raw_fd();
-    let ends = |link: &crate::plan::Link| {
-        let server =
-            End { namespace: descriptor(0), name: link.server_end.clone(), index: link.server_index };
-        let client = End {
-            namespace: descriptor(link.client),
-            name: link.client_end.clone(),
-            index: link.client_index,
-        };
-        Request::Veth(server, client)
-    };
-    plan.links.iter().map(ends).collect()
+    let end =
+        |end: &LinkEnd| End { namespace: descriptor(end.node), name: end.name.clone(), index: end.index };
+    plan.links.iter().map(|link| Request::Veth(end(&link.ends[0]), end(&link.ends[1]))).collect()
 }
 
-/// What a node's namespace is told: its addresses, and the way to the others.
+fn translation(router: &Router) -> Option<Translation> {
+    router.nat.map(|nat| Translation {
+        out: router.to_server,
+        first: nat.addresses.first,
+        count: nat.addresses.count,
+        ports: (nat.ports.first, nat.ports.last),
+    })
+}
+
+/// What a node's namespace is told: its links, its addresses, and the way to the others.
 fn requests(plan: &Plan, index: usize) -> Vec<Request> {
     let node = &plan.nodes[index];
     let mut requests = vec![Request::Up { index: LOOPBACK }];
-    if node.role == Role::Server {
-        requests.push(Request::Address { index: LOOPBACK, address: node.addresses.first });
-        for link in &plan.links {
-            let client = &plan.nodes[link.client];
-            requests.push(Request::Route {
-                to: client.block.base,
-                prefix: client.block.prefix,
-                // All of a client's addresses are reached by its first: one neighbour, not thousands.
-                via: Some(client.addresses.first),
-                index: link.server_index,
-                source: None,
-            });
-        }
-        return requests;
+    // The first end of a pair is up already.
+    let far_ends = plan.links.iter().map(|link| &link.ends[1]).filter(|end| end.node == index);
+    requests.extend(far_ends.map(|end| Request::Up { index: end.index }));
+    let home = match node.role {
+        Role::Client => node.routes.first().map_or(LOOPBACK, |route| route.link),
+        // They are reached over several links.
+        Role::Server | Role::Router => LOOPBACK,
+    };
+    if let (Role::Client, Some(bytes_per_second)) = (node.role, plan.client_rate) {
+        requests.push(Request::Rate { index: home, bytes_per_second });
     }
-    for link in plan.links.iter().filter(|link| link.client == index) {
-        let index = link.client_index;
-        requests.push(Request::Up { index });
-        requests.extend(plan.client_rate.map(|bytes_per_second| Request::Rate { index, bytes_per_second }));
-        let each = if node.each_address { node.addresses.count } else { 1 };
-        let addresses = node.addresses.iter().take(each as usize);
-        requests.extend(addresses.map(|address| Request::Address { index: link.client_index, address }));
-        if !node.each_address {
-            requests.push(Request::OwnRange { first: node.block.base, prefix: node.block.prefix });
-        }
-        requests.push(Request::Route {
-            to: plan.server_address(),
-            prefix: 32,
-            via: None,
-            index: link.client_index,
-            source: Some(node.addresses.first),
-        });
+    let each = if node.each_address { node.addresses.count } else { 1 };
+    let addresses = node.addresses.iter().take(each as usize);
+    requests.extend(addresses.map(|address| Request::Address { index: home, address }));
+    if !node.each_address {
+        requests.push(Request::OwnRange { first: node.block.base, prefix: node.block.prefix });
     }
+    requests.extend(node.routes.iter().map(|route| Request::Route {
+        to: route.to.base,
+        prefix: route.to.prefix,
+        via: route.via,
+        index: route.link,
+        source: route.source,
+    }));
     requests
 }

@@ -61,6 +61,7 @@ fn settings() -> BTreeMap<String, String> {
         ("net.ipv4.tcp_mem", "767000 1023000 1534000"),
         ("net.ipv4.tcp_rmem", "4096 131072 6291456"),
         ("net.ipv4.tcp_wmem", "4096 16384 4194304"),
+        ("net.netfilter.nf_conntrack_buckets", "262144"),
         ("net.netfilter.nf_conntrack_max", "262144"),
         ("user.max_net_namespaces", "257000"),
     ];

@@ -8,7 +8,7 @@ use super::tree::{Tree, may_write};
 use crate::kernel::proc::sysctl_path;
 
 /// The sysctls that are read.
-pub const KEYS: [&str; 17] = [
+pub const KEYS: [&str; 18] = [
     "fs.file-max",
     "fs.nr_open",
     "kernel.pid_max",
@@ -24,6 +24,7 @@ pub const KEYS: [&str; 17] = [
     "net.ipv4.tcp_mem",
     "net.ipv4.tcp_rmem",
     "net.ipv4.tcp_wmem",
+    "net.netfilter.nf_conntrack_buckets",
     "net.netfilter.nf_conntrack_max",
     "user.max_net_namespaces",
 ];

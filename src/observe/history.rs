@@ -6,6 +6,9 @@ use serde::Serialize;
 
 use super::Sample;
 
+/// Beyond this a number is not believed: another machine may have told it. Sums of such stay numbers.
+const MOST: u64 = 1 << 48;
+
 /// One value at one place, over the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Track {
@@ -43,16 +46,16 @@ impl History {
 
     /// How far a counter grew at one place.
     pub fn growth(&self, place: &str, name: &str) -> u64 {
-        self.track(place, name).map_or(0, |track| track.growth)
+        self.track(place, name).map_or(0, |track| track.growth.min(MOST))
     }
 
     /// How far a counter grew at all places together.
     pub fn growth_everywhere(&self, name: &str) -> u64 {
-        self.places.values().filter_map(|tracks| tracks.get(name)).map(|track| track.growth).sum()
+        self.places.values().filter_map(|tracks| tracks.get(name)).map(|track| track.growth.min(MOST)).sum()
     }
 
     pub fn highest(&self, place: &str, name: &str) -> Option<u64> {
-        self.track(place, name).map(|track| track.highest)
+        self.track(place, name).map(|track| track.highest.min(MOST))
     }
 
     pub fn last(&self, place: &str, name: &str) -> Option<u64> {

@@ -18,10 +18,12 @@ pub fn connections(lab: &Lab, host: &Host) -> Result<u64> {
     let mut fits = |connections: u64| {
         smaller.spec.connections = connections;
         let plan = sketch(&smaller, host)?;
-        memory::check(&smaller, &plan.memory, || 0).map(|()| plan.tuples.possible)
+        memory::check(&smaller, &plan.memory, || 0).map(|()| plan.limits)
     };
-    let possible = fits(1)?;
-    let (mut fitting, mut too_many) = (1, possible.min(MOST) + 1);
+    // More than these limits allow could be planned, but would not be established.
+    let limits = fits(1)?;
+    let within = limits.iter().filter(|limit| !limit.refused).map(|limit| limit.connections).min();
+    let (mut fitting, mut too_many) = (1, within.unwrap_or(MOST).clamp(1, MOST) + 1);
     while too_many - fitting > 1 {
         let middle = fitting + (too_many - fitting) / 2;
         match fits(middle) {

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Memory, Role, TupleSum, memory, processes, settings};
+use super::processes::Side;
+use super::{Memory, TupleSum, memory, processes, settings};
 use crate::error::Result;
 use crate::host::Host;
 use crate::spec::{Lab, Processes};
@@ -18,6 +19,8 @@ pub struct Limit {
     /// The key of the lab file that it follows from.
     #[serde(skip)]
     key: &'static str,
+    /// Whether a lab that asks for more is refused; else it is run, to show what happens.
+    pub refused: bool,
 }
 
 const FIVE_TUPLES: &str = "five-tuples";
@@ -26,7 +29,7 @@ const MEMORY: &str = "memory";
 impl Limit {
     pub fn none() -> Limit {
         let why = "nothing known".to_owned();
-        Limit { name: "none", connections: u64::MAX, why, remedy: String::new(), key: "" }
+        Limit { name: "none", connections: u64::MAX, why, remedy: String::new(), key: "", refused: true }
     }
 }
 
@@ -40,10 +43,11 @@ pub fn all(lab: &Lab, host: &Host, tuples: &TupleSum, memory: &Memory) -> Vec<Li
         client_descriptors(lab, host),
         file_table(lab, host),
         listening_ports(lab),
-        role_memory(lab, Role::Server),
-        role_memory(lab, Role::Client),
+        end_memory(lab, Side::Server),
+        end_memory(lab, Side::Client),
     ];
     let mut limits: Vec<Limit> = found.into_iter().flatten().collect();
+    limits.extend(on_the_router(lab, host, tuples));
     limits.sort_by_key(|limit| limit.connections);
     limits
 }
@@ -52,7 +56,9 @@ pub fn all(lab: &Lab, host: &Host, tuples: &TupleSum, memory: &Memory) -> Vec<Li
 /// machine's memory have refusals of their own, and that of memory is never passed over.
 pub fn refuse(lab: &Lab, limits: &[Limit]) -> Result<()> {
     let asked = lab.spec.connections;
-    let known = |limit: &&Limit| limit.connections < asked && ![FIVE_TUPLES, MEMORY].contains(&limit.name);
+    let known = |limit: &&Limit| {
+        limit.refused && limit.connections < asked && ![FIVE_TUPLES, MEMORY].contains(&limit.name)
+    };
     match limits.iter().find(known) {
         Some(limit) if !lab.spec.anyway => {
             let (allowed, asked) = (grouped(limit.connections), grouped(asked));
@@ -76,6 +82,7 @@ fn five_tuples(tuples: &TupleSum) -> Limit {
         ),
         remedy: "more `clients.addresses`, or more `server.ports`".to_owned(),
         key: "connections",
+        refused: !tuples.kernel_chooses,
     }
 }
 
@@ -85,11 +92,12 @@ fn machine_memory(lab: &Lab, memory: &Memory) -> Limit {
         connections: memory.fitting(lab.spec.connections),
         why: format!(
             "{} B for both ends of a connection, of {} available",
-            grouped(memory.server_per_connection + memory.client_per_connection),
+            grouped(memory.per_connection()),
             human_bytes(memory.available)
         ),
         remedy: "more memory, or clients on another machine".to_owned(),
         key: "connections",
+        refused: true,
     }
 }
 
@@ -102,6 +110,7 @@ fn agents(lab: &Lab, host: &Host) -> Limit {
         remedy: "raise the descriptors of a process (`ulimit -n`), or leave `limits: {nofile}` out"
             .to_owned(),
         key: "connections",
+        refused: true,
     }
 }
 
@@ -116,13 +125,21 @@ fn server_descriptors(lab: &Lab, host: &Host) -> Option<Limit> {
         why: format!("{count} × {} descriptors", grouped(most)),
         remedy: "`server: {reactors: auto}`".to_owned(),
         key: "server.reactors",
+        refused: true,
     })
 }
 
 fn client_descriptors(lab: &Lab, host: &Host) -> Option<Limit> {
     let (connections, why) = processes::client_room(lab, host)?;
     let remedy = "`clients: {processes: auto}`".to_owned();
-    Some(Limit { name: "client descriptors", connections, why, remedy, key: "clients.processes" })
+    Some(Limit {
+        name: "client descriptors",
+        connections,
+        why,
+        remedy,
+        key: "clients.processes",
+        refused: true,
+    })
 }
 
 /// The lab file fixes it, or the host does.
@@ -137,6 +154,7 @@ fn file_table(lab: &Lab, host: &Host) -> Option<Limit> {
             why: format!("the lab file sets fs.file-max to {}; both ends count", grouped(most)),
             remedy: format!("leave {} out of `sysctl.host`", settings::FILE_MAX),
             key: "sysctl.host.fs.file-max",
+            refused: true,
         });
     }
     let most = host.number(settings::FILE_MAX).filter(|_| !host.can_set(settings::FILE_MAX))?;
@@ -146,6 +164,7 @@ fn file_table(lab: &Lab, host: &Host) -> Option<Limit> {
         why: format!("fs.file-max is {} and cannot be raised here; both ends count", grouped(most)),
         remedy: format!("raise fs.file-max on the host: `sysctl -w {}=…`", settings::FILE_MAX),
         key: "connections",
+        refused: true,
     })
 }
 
@@ -165,18 +184,19 @@ fn listening_ports(lab: &Lab) -> Option<Limit> {
         ),
         remedy: "leave `clients.server_ports` out".to_owned(),
         key: "clients.server_ports",
+        refused: true,
     })
 }
 
 /// The limit of one end's memory: what its cgroup is charged for each connection, at least.
-fn role_memory(lab: &Lab, role: Role) -> Option<Limit> {
-    let (name, key, charged) = match role {
-        Role::Server => ("server memory", "limits.server.memory", memory::SERVER_CHARGED),
-        Role::Client => ("client memory", "limits.client.memory", memory::CLIENT_CHARGED),
+fn end_memory(lab: &Lab, side: Side) -> Option<Limit> {
+    let (name, key, charged) = match side {
+        Side::Server => ("server memory", "limits.server.memory", memory::SERVER_CHARGED),
+        Side::Client => ("client memory", "limits.client.memory", memory::CLIENT_CHARGED),
     };
-    let (limits, nodes) = match role {
-        Role::Server => (&lab.spec.limits.server, 1),
-        Role::Client => (&lab.spec.limits.client, u64::from(lab.spec.clients.count)),
+    let (limits, nodes) = match side {
+        Side::Server => (&lab.spec.limits.server, 1),
+        Side::Client => (&lab.spec.limits.client, u64::from(lab.spec.clients.count)),
     };
     let limit = limits.memory?.0;
     Some(Limit {
@@ -189,5 +209,42 @@ fn role_memory(lab: &Lab, role: Role) -> Option<Limit> {
         ),
         remedy: format!("a larger `{key}`"),
         key,
+        refused: true,
     })
+}
+
+/// What a router has room for.
+fn on_the_router(lab: &Lab, host: &Host, tuples: &TupleSum) -> Vec<Limit> {
+    let mut limits = Vec::new();
+    if let Some(translated) = tuples.translated {
+        limits.push(Limit {
+            name: "nat tuples",
+            connections: translated.possible,
+            why: format!(
+                "{} translated addresses × {} ports × {} server ports; the kernel draws them at random, and does \
+                 not find every one of the last two in a hundred",
+                grouped(translated.addresses),
+                grouped(translated.ports),
+                grouped(tuples.server_ports)
+            ),
+            remedy: "more `network.nat.addresses`, or more `server.ports`".to_owned(),
+            key: "network.nat.addresses",
+            refused: false,
+        });
+    }
+    let asked = lab.spec.sysctl.host.get(settings::TRACKED).and_then(|asked| asked.parse().ok());
+    let fixed = || if host.can_set(settings::TRACKED) { None } else { host.number(settings::TRACKED) };
+    if lab.spec.network.tracks()
+        && let Some(most) = asked.or_else(fixed)
+    {
+        limits.push(Limit {
+            name: "conntrack table",
+            connections: most,
+            why: format!("{} is {}", settings::TRACKED, grouped(most)),
+            remedy: format!("a higher {}", settings::TRACKED),
+            key: "connections",
+            refused: asked.is_none(),
+        });
+    }
+    limits
 }

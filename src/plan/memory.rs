@@ -20,6 +20,8 @@ pub const WATCHED: u64 = 190;
 /// What an agent keeps for a connection itself: its descriptor, and the state of its echo.
 const AGENT_STATE: u64 = 8;
 const ECHO_STATE: u64 = 16;
+/// What a router keeps for a connection it tracks, whether or not it translates.
+pub const TRACKED: u64 = 320;
 /// An agent process that holds nothing yet, with its page tables.
 const PROCESS: u64 = 1 << 20;
 /// A namespace with its link and its kernel tables.
@@ -34,6 +36,7 @@ pub struct Memory {
     pub available: u64,
     pub server_per_connection: u64,
     pub client_per_connection: u64,
+    pub router_per_connection: u64,
     pub processes: u64,
     pub tables: u64,
     /// Kept free for the rest of the machine.
@@ -44,15 +47,17 @@ pub fn expect(spec: &Spec, host: &Host, nodes: &[Node], reactors: &Reactors, swa
     let echo = spec.traffic.kind == TrafficKind::Echo;
     let server = SERVER_END + AGENT_STATE;
     let client = CLIENT_END + AGENT_STATE + if echo { WATCHED + ECHO_STATE } else { 0 };
+    let router = if spec.network.tracks() { TRACKED } else { 0 };
     let processes = (u64::from(reactors.count) + swarms.len() as u64).saturating_mul(PROCESS);
     let buckets: u64 = nodes.iter().map(|node| node.ehash_entries).sum();
     let tables = buckets * BUCKET + nodes.len() as u64 * NAMESPACE;
-    let connections = spec.connections.saturating_mul(server + client);
+    let connections = spec.connections.saturating_mul(server + client + router);
     Memory {
         expected: connections.saturating_add(processes).saturating_add(tables),
         available: host.memory_to_use(),
         server_per_connection: server,
         client_per_connection: client,
+        router_per_connection: router,
         processes,
         tables,
         reserve: RESERVE,
@@ -60,11 +65,15 @@ pub fn expect(spec: &Spec, host: &Host, nodes: &[Node], reactors: &Reactors, swa
 }
 
 impl Memory {
+    /// What one connection takes, on its whole way.
+    pub fn per_connection(&self) -> u64 {
+        self.server_per_connection + self.client_per_connection + self.router_per_connection
+    }
+
     /// Connections that would fit, with the same number of nodes.
     pub fn fitting(&self, connections: u64) -> u64 {
         let left = u128::from(self.available.saturating_sub(self.reserve + self.tables));
-        let each = self.server_per_connection + self.client_per_connection;
-        let all = u128::from(each) * u128::from(connections) + u128::from(self.processes);
+        let all = u128::from(self.per_connection()) * u128::from(connections) + u128::from(self.processes);
         u64::try_from(left * u128::from(connections) / all.max(1)).unwrap_or(u64::MAX)
     }
 
@@ -94,12 +103,16 @@ pub fn check(lab: &Lab, memory: &Memory, fitting: impl FnOnce() -> u64) -> Resul
     }
     let connections = lab.spec.connections;
     let why = format!(
-        "{} connections need {} of memory ({} B each at the server, {} B at the clients, and {} for processes and \
+        "{} connections need {} of memory ({} B each at the server, {} B at the clients, {}and {} for processes and \
          tables), and {} are available, of which {} are kept free",
         grouped(connections),
         human_bytes(memory.expected),
         grouped(memory.server_per_connection),
         grouped(memory.client_per_connection),
+        match memory.router_per_connection {
+            0 => String::new(),
+            router => format!("{} B at the router, ", grouped(router)),
+        },
         human_bytes(memory.processes + memory.tables),
         human_bytes(memory.available),
         human_bytes(memory.reserve),

@@ -1,14 +1,18 @@
-//! Nodes, links and addresses: the server in the middle, a veth pair to each client.
+//! Nodes and addresses: a server, its clients, and perhaps a router between them.
+
+mod ways;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use super::tuples::Addresses;
-use super::{Link, Node, Role, settings};
+use super::{Node, Role, settings};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::spec::{Lab, Spec};
 use crate::units::Subnet;
+
+pub use ways::{links, router};
 
 /// Up to here every address is put on its link, to be seen by everyone; the kernel's cost for that is
 /// quadratic, so beyond it a whole block is made the node's own at once.
@@ -24,12 +28,19 @@ const USUAL_PREFIX: u8 = 16;
 
 /// Addresses that each node's block spans: a power of two with room for the network's own address.
 fn block_size(spec: &Spec) -> u64 {
-    (u64::from(spec.clients.addresses) + 1).next_power_of_two()
+    (u64::from(spec.clients.addresses).max(router_addresses(spec)) + 1).next_power_of_two()
 }
 
-/// The server takes one block, each client another.
+/// The router's own, and those it translates to.
+fn router_addresses(spec: &Spec) -> u64 {
+    let own = u64::from(spec.network.has_router());
+    own + spec.network.translation().map_or(0, |nat| nat.addresses.into())
+}
+
+/// The server takes one block, each client another, and the router one.
 fn addresses_needed(spec: &Spec) -> u64 {
-    (u64::from(spec.clients.count) + 1).saturating_mul(block_size(spec))
+    let nodes = 1 + u64::from(spec.clients.count) + u64::from(spec.network.has_router());
+    nodes.saturating_mul(block_size(spec))
 }
 
 pub fn subnet(lab: &Lab, host: &Host) -> Result<Subnet> {
@@ -38,10 +49,14 @@ pub fn subnet(lab: &Lab, host: &Host) -> Result<Subnet> {
         Some(subnet) if subnet.len() < needed => {
             let enough = 32 - needed.next_power_of_two().trailing_zeros();
             let why = format!(
-                "{subnet} has {} addresses, and 1 server and {} clients with {} each need {needed}",
+                "{subnet} has {} addresses, and 1 server and {} clients with {} each{} need {needed}",
                 subnet.len(),
                 lab.spec.clients.count,
                 lab.spec.clients.addresses,
+                match router_addresses(&lab.spec) {
+                    0 => String::new(),
+                    own => format!(", and a router with {own},"),
+                },
             );
             Err(lab
                 .source
@@ -78,7 +93,11 @@ pub fn nodes(spec: &Spec, subnet: Subnet) -> Vec<Node> {
     let base = u32::from(subnet.base);
     let node = |place: u32, role: Role, name: String, count: u32, connections: u64| {
         let start = base.wrapping_add(place.wrapping_mul(block as u32));
-        let limits = if role == Role::Server { &spec.limits.server } else { &spec.limits.client };
+        let limits = match role {
+            Role::Server => Some(&spec.limits.server),
+            Role::Client => Some(&spec.limits.client),
+            Role::Router => None,
+        };
         Node {
             namespace: format!("c1m-{}-{name}", spec.name),
             name,
@@ -86,10 +105,11 @@ pub fn nodes(spec: &Spec, subnet: Subnet) -> Vec<Node> {
             addresses: Addresses { first: Ipv4Addr::from(start.wrapping_add(1)), count },
             block: Subnet { base: Ipv4Addr::from(start), prefix },
             each_address: count <= EACH_ADDRESS,
+            routes: Vec::new(),
             ehash_entries: table_size(connections),
             settings: settings::node_settings(spec, role),
             cpus: Vec::new(),
-            memory_limit: limits.memory.map(|bytes| bytes.0),
+            memory_limit: limits.and_then(|limits| limits.memory).map(|bytes| bytes.0),
         }
     };
     let mut nodes = vec![node(0, Role::Server, "server".to_owned(), 1, spec.connections)];
@@ -97,25 +117,16 @@ pub fn nodes(spec: &Spec, subnet: Subnet) -> Vec<Node> {
     for client in 1..=spec.clients.count {
         nodes.push(node(client, Role::Client, format!("client-{client}"), spec.clients.addresses, share));
     }
+    if spec.network.has_router() {
+        let addresses = u32::try_from(router_addresses(spec)).unwrap_or(u32::MAX);
+        nodes.push(node(spec.clients.count + 1, Role::Router, "router".to_owned(), addresses, 0));
+    }
+    ways::route(spec, subnet, &mut nodes);
     nodes
 }
 
 fn table_size(connections: u64) -> u64 {
     if connections < OWN_TABLE { 0 } else { connections.next_power_of_two().min(LARGEST_TABLE) }
-}
-
-/// In a new namespace the loopback link has index 1; ours follow.
-pub fn links(nodes: &[Node]) -> Vec<Link> {
-    let clients = nodes.iter().enumerate().skip(1);
-    clients
-        .map(|(client, node)| Link {
-            client,
-            server_end: node.name.clone(),
-            server_index: client as u32 + 1,
-            client_end: "eth0".to_owned(),
-            client_index: 2,
-        })
-        .collect()
 }
 
 /// Merges what the lab needs with what its author asked for: the author wins.

@@ -41,6 +41,8 @@ pub struct Swarm {
     pub count: u64,
     pub nofile: u64,
     pub source_ports: PortRange,
+    /// Connections of the clients before this one.
+    pub before: u64,
 }
 
 /// The most descriptors one process can be given on this host.
@@ -56,16 +58,18 @@ fn nr_open(host: &Host) -> u64 {
 
 /// The most descriptors that the runner can have, and those it needs before it hears any agent.
 fn runner_room(lab: &Lab, host: &Host) -> (u64, u64) {
-    let nodes = u64::from(lab.spec.clients.count) + 1;
     let most =
         if host.has(Capability::SysResource) { nr_open(host) } else { host.nofile.hard.min(nr_open(host)) };
-    (most, RUNNER_OWN + RUNNER_PER_NODE * nodes)
+    (most, RUNNER_OWN + RUNNER_PER_NODE * nodes(lab))
+}
+
+fn nodes(lab: &Lab) -> u64 {
+    u64::from(lab.spec.clients.count) + 1 + u64::from(lab.spec.network.has_router())
 }
 
 /// The descriptors that the runner needs for itself.
 pub fn runner_nofile(lab: &Lab, host: &Host, reactors: &Reactors, swarms: u64) -> Result<u64> {
     let agents = u64::from(reactors.count).saturating_add(swarms);
-    let nodes = u64::from(lab.spec.clients.count) + 1;
     let (most, own) = runner_room(lab, host);
     let needed = own.saturating_add(RUNNER_PER_AGENT.saturating_mul(agents));
     if needed <= most {
@@ -74,7 +78,7 @@ pub fn runner_nofile(lab: &Lab, host: &Host, reactors: &Reactors, swarms: u64) -
     let why = format!(
         "{} agents and {} nodes need {} descriptors in the runner, and it may open {}",
         grouped(agents),
-        grouped(nodes),
+        grouped(nodes(lab)),
         grouped(needed),
         grouped(most),
     );
@@ -88,8 +92,8 @@ pub fn carried_by_agents(lab: &Lab, host: &Host) -> (u64, u64) {
     let (most, own) = runner_room(lab, host);
     let most_agents = MOST_AGENTS.min(most.saturating_sub(own) / RUNNER_PER_AGENT);
     let room = |role, own| most_for(lab, host, role).unwrap_or(0).saturating_sub(own).max(1);
-    let reactor = room(Role::Server, reactor_own(spec));
-    let swarm = room(Role::Client, SWARM_OWN);
+    let reactor = room(Side::Server, reactor_own(spec));
+    let swarm = room(Side::Client, SWARM_OWN);
     let fits = |connections| {
         let swarms = swarms_in_all(spec, host, swarm, connections);
         reactors_for(spec, reactor, connections).saturating_add(swarms) <= most_agents
@@ -119,10 +123,18 @@ fn too_many_agents(lab: &Lab, reactors: u64, swarms: u64) -> Error {
         .remedy("raise the limit (`ulimit -n`), or fewer connections (`--connections fit`)")
 }
 
-fn most_for(lab: &Lab, host: &Host, role: Role) -> Result<u64> {
-    let (asked, path) = match role {
-        Role::Server => (lab.spec.limits.server.nofile, "limits.server.nofile"),
-        Role::Client => (lab.spec.limits.client.nofile, "limits.client.nofile"),
+/// The two kinds of processes that have descriptors to plan.
+#[derive(Clone, Copy)]
+pub enum Side {
+    Server,
+    Client,
+}
+
+fn most_for(lab: &Lab, host: &Host, side: Side) -> Result<u64> {
+    let limits = &lab.spec.limits;
+    let (asked, path) = match side {
+        Side::Server => (limits.server.nofile, "limits.server.nofile"),
+        Side::Client => (limits.client.nofile, "limits.client.nofile"),
     };
     let most = most_descriptors(host);
     match asked {
@@ -169,7 +181,7 @@ fn swarms_in_all(spec: &Spec, host: &Host, room: u64, connections: u64) -> u64 {
 pub fn reactors(lab: &Lab, host: &Host) -> Result<Reactors> {
     let spec = &lab.spec;
     let own = reactor_own(spec);
-    let most = most_for(lab, host, Role::Server)?;
+    let most = most_for(lab, host, Side::Server)?;
     let room = most.saturating_sub(own);
     if room == 0 {
         return Err(Error::host(
@@ -190,12 +202,9 @@ pub fn reactors(lab: &Lab, host: &Host) -> Result<Reactors> {
     if count > MOST_AGENTS {
         return Err(too_many_agents(lab, count, spec.connections.div_ceil(room)));
     }
-    let capacity = match capacity > room {
-        // They go on until the kernel says that there are no descriptors left.
-        true => spec.connections,
-        false if count > 1 => room.min(spec.connections),
-        false => spec.connections,
-    };
+    // With too few of them they go on until the kernel says that there are no descriptors left.
+    let several = count > 1 && capacity <= room;
+    let capacity = if several { room.min(spec.connections) } else { spec.connections };
     Ok(Reactors {
         count: u32::try_from(count).unwrap_or(u32::MAX),
         capacity,
@@ -236,7 +245,7 @@ fn too_few_reactors(lab: &Lab, host: &Host, count: u64, own: u64, most: u64) -> 
 /// Every client opens an even share, split into as few processes as descriptors allow.
 pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>> {
     let spec = &lab.spec;
-    let most = most_for(lab, host, Role::Client)?;
+    let most = most_for(lab, host, Side::Client)?;
     let room = most.saturating_sub(SWARM_OWN);
     if room == 0 {
         return Err(Error::host("planning the clients", "a process may open no descriptors beyond its own")
@@ -253,7 +262,7 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
     if all.saturating_add(reactors.count.into()) > MOST_AGENTS {
         return Err(too_many_agents(lab, reactors.count.into(), all));
     }
-    let mut swarms = Vec::new();
+    let (mut swarms, mut before) = (Vec::new(), 0);
     for (client, share) in shares(spec.connections, clients).enumerate() {
         let processes = swarms_for(spec, host, room, share);
         let mut first = 0;
@@ -263,10 +272,12 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
                 first,
                 count,
                 nofile: (count + SWARM_OWN).min(most),
-                source_ports: spec.clients.ports,
+                source_ports: spec.clients.ports.range(&spec.sysctl.client),
+                before,
             });
             first += count;
         }
+        before += share;
     }
     // The clients take turns: two processes of one client would contend for the same routes and counters.
     swarms.sort_by_key(|swarm| (swarm.first / swarm.count.max(1), swarm.node));
@@ -276,7 +287,7 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
 /// Connections that the clients' descriptors allow; none: as many processes are started as are needed.
 pub fn client_room(lab: &Lab, host: &Host) -> Option<(u64, String)> {
     let Processes::Count(count) = lab.spec.clients.processes else { return None };
-    let most = most_for(lab, host, Role::Client).ok()?;
+    let most = most_for(lab, host, Side::Client).ok()?;
     let clients = u64::from(lab.spec.clients.count);
     let room = most.saturating_sub(SWARM_OWN).saturating_mul(clients * u64::from(count));
     Some((room, format!("{clients} × {count} processes with {} descriptors", grouped(most))))
@@ -299,6 +310,7 @@ pub fn place_on_cpus(spec: &Spec, host: &Host, nodes: &mut [Node]) {
         let asked = match node.role {
             Role::Server => spec.limits.server.cpus,
             Role::Client => spec.limits.client.cpus,
+            Role::Router => None,
         };
         let Some(asked) = asked else { continue };
         let asked = asked.min(host.machine_cpus);

@@ -15,6 +15,17 @@ use crate::units::grouped;
 pub const FILE_MAX: &str = "fs.file-max";
 const NR_OPEN: &str = "fs.nr_open";
 const NEIGHBOURS: &str = "net.ipv4.neigh.default.gc_thresh3";
+/// The value of the first namespace holds in all, and each counts its own connections.
+pub const TRACKED: &str = "net.netfilter.nf_conntrack_max";
+/// One table for all namespaces.
+const TRACKED_BUCKETS: &str = "net.netfilter.nf_conntrack_buckets";
+
+/// Tracked besides those that are held: attempts that are given up, and a look from outside.
+const TRACKED_SPARE: u64 = 1_024;
+/// Both directions of a connection have an entry each: so many connections make chains of eight.
+const TRACKED_PER_BUCKET: u64 = 4;
+/// What every kernel on a machine of 1 GiB allows before it is told otherwise.
+const TRACKED_ANYWHERE: u64 = 65_536;
 
 /// Files that the rest of the machine may open meanwhile.
 pub const FILES_SPARE: u64 = 20_000;
@@ -41,8 +52,10 @@ pub fn node_settings(spec: &Spec, role: Role) -> BTreeMap<String, String> {
     let mut set = |key: &str, value: String| {
         planned.insert(key.to_owned(), value);
     };
-    // A connection that has lost its process or its peer is given up soon: nothing lingers after a run.
-    set("net.ipv4.tcp_orphan_retries", "1".to_owned());
+    if role != Role::Router {
+        // A connection that has lost its process or its peer is given up soon: nothing lingers after a run.
+        set("net.ipv4.tcp_orphan_retries", "1".to_owned());
+    }
     let lowest = match role {
         Role::Server => {
             let backlog = spec.server.backlog.unwrap_or(u32::MAX >> 1);
@@ -50,7 +63,11 @@ pub fn node_settings(spec: &Spec, role: Role) -> BTreeMap<String, String> {
             set("net.ipv4.tcp_max_syn_backlog", "65536".to_owned());
             spec.server.ports.iter().min().unwrap_or(UNPRIVILEGED)
         }
-        Role::Client => spec.clients.ports.first,
+        Role::Client => spec.clients.ports.range(&spec.sysctl.client).first,
+        Role::Router => {
+            set("net.ipv4.ip_forward", "1".to_owned());
+            UNPRIVILEGED
+        }
     };
     if lowest < UNPRIVILEGED {
         set("net.ipv4.ip_unprivileged_port_start", lowest.to_string());
@@ -58,6 +75,7 @@ pub fn node_settings(spec: &Spec, role: Role) -> BTreeMap<String, String> {
     match role {
         Role::Server => overlay(planned, &spec.sysctl.server),
         Role::Client => overlay(planned, &spec.sysctl.client),
+        Role::Router => overlay(planned, &spec.sysctl.router),
     }
 }
 
@@ -79,10 +97,21 @@ pub fn host_settings(
     let files = 2 * spec.connections + processes * FILES_PER_PROCESS + host.files_open + FILES_SPARE;
     let nofile = swarms.iter().map(|swarm| swarm.nofile).max().unwrap_or(0).max(reactors.nofile);
     let neighbours = 4 * u64::from(spec.clients.count) + 256;
+    let tracked = if spec.network.tracks() { spec.connections + TRACKED_SPARE } else { 0 };
+    if !host.settings.contains_key(TRACKED) && tracked > TRACKED_ANYWHERE {
+        return Err(not_loaded(lab, tracked));
+    }
     let needs = [
         (FILE_MAX, files, "open files: both ends of every connection, and the rest of the machine"),
         (NR_OPEN, nofile, "descriptors of one process"),
         (NEIGHBOURS, neighbours, "neighbour entries, shared by all namespaces"),
+        (TRACKED, tracked, "connections that the router tracks"),
+        // The kernel rounds to whole pages: a power of two stays what it is.
+        (
+            TRACKED_BUCKETS,
+            (tracked / TRACKED_PER_BUCKET).next_power_of_two(),
+            "the table of tracked connections",
+        ),
     ];
     for (key, needed, why) in needs {
         if spec.sysctl.host.contains_key(key) {
@@ -129,6 +158,15 @@ fn asked_setting(lab: &Lab, host: &Host, key: &str, to: &str) -> Result<Option<H
             Ok(Some(HostSetting { key, from, to, why, lowers }))
         }
     }
+}
+
+fn not_loaded(lab: &Lab, tracked: u64) -> Error {
+    let text = format!(
+        "{} connections are to be tracked, and what this host allows is not known: it tracks none yet",
+        grouped(tracked)
+    );
+    super::refusal(lab, "connections", text)
+        .remedy("`modprobe nf_conntrack` on the host, or `network: {kind: routed, conntrack: false}`")
 }
 
 fn cannot_raise(lab: &Lab, key: &str, now: u64, needed: u64, why: &str) -> Error {

@@ -1,5 +1,7 @@
 //! What types cannot say: values that are well written, but make no lab.
 
+mod network;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -31,6 +33,8 @@ pub(super) fn validate(spec: &Spec) -> Checked {
     settings("sysctl.host", &spec.sysctl.host, false)?;
     settings("sysctl.server", &spec.sysctl.server, true)?;
     settings("sysctl.client", &spec.sysctl.client, true)?;
+    settings("sysctl.router", &spec.sysctl.router, true)?;
+    network::network(spec)?;
     super::faults::validate(&spec.faults, spec.ramp.rounds)?;
     expectations(spec)
 }
@@ -64,6 +68,7 @@ fn at_least_one(spec: &Spec) -> Checked {
         ("connections", Some(spec.connections)),
         ("clients.count", Some(spec.clients.count.into())),
         ("clients.addresses", Some(spec.clients.addresses.into())),
+        ("network.nat.addresses", spec.network.nat.as_ref().map(|nat| nat.addresses.into())),
         ("ramp.window", Some(spec.ramp.window.into())),
         ("ramp.rounds", Some(spec.ramp.rounds.into())),
         ("network.rate", spec.network.rate.map(|bytes| bytes.0)),

@@ -37,6 +37,15 @@ impl PortRange {
         self.iter().nth(index)
     }
 
+    /// As the kernel writes it in its settings: `32768 60999`.
+    pub fn of_setting(text: &str) -> Option<PortRange> {
+        let ports: Vec<u16> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
+        match ports[..] {
+            [first, last] if first > 0 && first <= last => Some(PortRange { first, last }),
+            _ => None,
+        }
+    }
+
     pub fn contains(&self, port: u16) -> bool {
         self.iter().contains(&port)
     }

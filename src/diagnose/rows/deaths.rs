@@ -97,9 +97,10 @@ fn killed(case: &Case, missing: &mut Missing, role: Role) -> Finding {
 fn more_memory(case: &Case, role: Role, limit: Option<u64>) -> Vec<Change> {
     const MIB: u64 = 1 << 20;
     let Some(limit) = limit else { return Vec::new() };
-    let (path, nodes) = match role {
-        Role::Server => ("limits.server.memory", 1),
-        Role::Client => ("limits.client.memory", case.plan.clients().len().max(1) as u64),
+    let (path, nodes) = if role == Role::Server {
+        ("limits.server.memory", 1)
+    } else {
+        ("limits.client.memory", case.plan.clients().len().max(1) as u64)
     };
     let stood = case.clients.established.max(1);
     let asked = case.plan.connections.max(stood);

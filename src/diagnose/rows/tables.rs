@@ -15,7 +15,7 @@ pub const CLIENT_DESCRIPTORS: Row = Row {
     sees: "`Too many open files` at the client, at a round number of connections such as 1,024.",
     evidence: "The clients' `socket` failed with EMFILE.",
     remedy: "let the lab take as many client processes as it needs, or raise the limit of each",
-    example: "",
+    example: "clients:\n  processes: auto\n",
     met: "All runs: `ulimit -n` was 1,024 at first, and had to be raised on both sides.",
     find: Some(client_descriptors),
     suspect: None,

@@ -64,7 +64,7 @@ pub const NAT_TUPLES: Row = Row {
     evidence: "Connects timed out, while nf_conntrack counted failed inserts (insert_failed): the translated \
                tuple was taken already.",
     remedy: "more addresses to translate to, or more server ports",
-    example: "",
+    example: "network:\n  kind: nat\n  nat:\n    addresses: 4\n",
     met: "Virtual router: how many connections a NAT in front of a cloud stands.",
     find: None,
     suspect: Some(nat_tuples),

@@ -34,7 +34,7 @@ fn five_tuples_are_used_twice() {
     let text = "connections: 3K\nserver: {ports: 9900}\nclients: {addresses: 1, ports: 2001-3000}";
     let plan = planned(text, &Host::example());
     assert_eq!((plan.first_limit.name, plan.first_limit.connections), ("five-tuples", 1_000));
-    let tuples = plan.tuples_of(1, plan.swarms[0].source_ports);
+    let tuples = plan.tuples_of(&plan.swarms[0]);
     assert_eq!(tuples.at(0), tuples.at(1_000));
 }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::exit::Exit;
 use crate::host::{Memory, Nofile};
+use crate::spec::{ClientPorts, NatSpec, NetworkKind};
 use crate::units::{Count, PortRange};
 
 prop_compose! {
@@ -52,13 +53,20 @@ prop_compose! {
         reactors in prop_oneof![3 => Just(None), 1 => (1_u32..40).prop_map(Some)],
         nofile in prop_oneof![3 => Just(None), 1 => (20_u64..100_000).prop_map(Some)],
         cpus in prop::option::of(1_u32..80),
+        (kind, nat, auto) in (0_usize..3, (1_u32..300, 1_u16..=65_535), prop::bool::weighted(0.3)),
     ) -> Lab {
         let mut lab = lab("connections: 1");
         let spec = &mut lab.spec;
         spec.connections = connections;
         (spec.clients.count, spec.clients.addresses) = (clients, addresses);
         let range = |(first, more): (u16, u16)| PortRange { first, last: first.saturating_add(more) };
-        spec.clients.ports = range(client_ports);
+        let ports = range(client_ports);
+        spec.clients.ports = if auto { ClientPorts::Auto } else { ClientPorts::Range(ports) };
+        let local = format!("{} {}", ports.first, ports.last);
+        spec.sysctl.client.insert("net.ipv4.ip_local_port_range".to_owned(), local);
+        spec.network.kind = [NetworkKind::Direct, NetworkKind::Routed, NetworkKind::Nat][kind];
+        let ports = PortRange { first: nat.1, last: u16::MAX };
+        spec.network.nat = (kind == 2).then_some(NatSpec { addresses: nat.0, ports });
         spec.server.ports = crate::units::Ports(vec![range(server_ports)]);
         spec.server.reactors = reactors.map_or(spec::Processes::Auto, spec::Processes::Count);
         spec.limits.client.nofile = nofile.map(Count);
@@ -78,9 +86,12 @@ fn allowed(plan: &Plan, host: &Host) -> u64 {
 }
 
 fn connections_are_dealt_out_once(plan: &Plan) -> Result<(), TestCaseError> {
-    let mut of_client = vec![Vec::new(); plan.nodes.len()];
+    let clients = plan.clients().len();
+    prop_assert!(plan.clients().iter().all(|node| node.role == Role::Client));
+    prop_assert_eq!(plan.nodes.len(), 1 + clients + usize::from(plan.router.is_some()));
+    let mut of_client = vec![Vec::new(); clients + 1];
     for swarm in &plan.swarms {
-        prop_assert!(swarm.count > 0 && swarm.node > 0);
+        prop_assert!(swarm.count > 0 && plan.nodes[swarm.node].role == Role::Client);
         of_client[swarm.node].push((swarm.first, swarm.count));
     }
     let mut totals = Vec::new();
@@ -94,9 +105,11 @@ fn connections_are_dealt_out_once(plan: &Plan) -> Result<(), TestCaseError> {
     prop_assert_eq!(totals.iter().sum::<u64>(), plan.connections);
     let (least, most) = (totals.iter().min(), totals.iter().max());
     prop_assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 1), "{:?}", totals);
-    for (node, total) in totals.iter().enumerate() {
-        let possible = plan.tuples_of(node + 1, plan.swarms[0].source_ports).possible();
-        prop_assert!(*total <= possible);
+    for swarm in &plan.swarms {
+        let before: u64 = totals[..swarm.node - 1].iter().sum();
+        prop_assert_eq!(swarm.before, before);
+        let possible = plan.tuples_of(swarm).possible();
+        prop_assert!(totals[swarm.node - 1] <= possible || plan.tuples.kernel_chooses);
     }
     Ok(())
 }
@@ -128,13 +141,59 @@ fn addresses_are_apart(plan: &Plan, host: &Host) -> Result<(), TestCaseError> {
     }
     let names: BTreeSet<_> = plan.nodes.iter().map(|node| &node.namespace).collect();
     prop_assert_eq!(names.len(), plan.nodes.len());
-    let server_ends: BTreeSet<_> = plan.links.iter().map(|link| link.server_index).collect();
-    let clients: BTreeSet<_> = plan.links.iter().map(|link| link.client).collect();
-    prop_assert_eq!((server_ends.len(), clients.len()), (plan.links.len(), plan.links.len()));
-    // Index 1 is the loopback's.
-    prop_assert!(plan.links.iter().all(|link| link.server_index > 1 && link.client_index > 1));
-    // A link's name has at most 15 characters.
-    prop_assert!(plan.links.iter().all(|link| link.server_end.len() <= 15));
+    let ends = plan.links.iter().flat_map(|link| &link.ends);
+    let indices: BTreeSet<_> = ends.clone().map(|end| (end.node, end.index)).collect();
+    prop_assert_eq!(indices.len(), 2 * plan.links.len());
+    // Index 1 is the loopback's, and a link's name has at most 15 characters.
+    prop_assert!(ends.clone().all(|end| end.index > 1 && end.name.len() <= 15));
+    if let Some(nat) = plan.router.and_then(|router| router.nat) {
+        let router = plan.nodes.last().expect("a node");
+        prop_assert!(
+            router.block.contains(nat.addresses.first) && nat.addresses.first != router.addresses.first
+        );
+        prop_assert!(router.block.contains(nat.addresses.at(nat.addresses.count - 1)));
+    }
+    Ok(())
+}
+
+/// Where a packet ends that leaves `node` for `to`, by the plan's routes and links.
+fn arrives(plan: &Plan, mut node: usize, to: Ipv4Addr) -> Option<usize> {
+    for _ in 0..4 {
+        let here = &plan.nodes[node];
+        let own = here.addresses.iter().any(|address| address == to);
+        if own {
+            return Some(node);
+        }
+        let route = here.routes.iter().find(|route| route.to.contains(to))?;
+        let link = plan
+            .links
+            .iter()
+            .find(|link| link.ends.iter().any(|end| end.node == node && end.index == route.link))?;
+        let there = link.ends.iter().find(|end| end.node != node)?.node;
+        let expected = route.via.unwrap_or(to);
+        if !plan.nodes[there].addresses.iter().any(|address| address == expected) {
+            return None;
+        }
+        node = there;
+    }
+    None
+}
+
+fn packets_find_their_way(plan: &Plan) -> Result<(), TestCaseError> {
+    for (index, client) in plan.clients().iter().enumerate().take(5) {
+        prop_assert_eq!(arrives(plan, index + 1, plan.server_address()), Some(0));
+        let last = client.addresses.at(client.addresses.count - 1);
+        let nat = plan.router.and_then(|router| router.nat);
+        // Behind a translation only the translated addresses are known.
+        prop_assert_eq!(arrives(plan, 0, last), nat.is_none().then_some(index + 1));
+        if let Some(router) = &plan.router {
+            prop_assert_eq!(arrives(plan, router.node, last), Some(index + 1));
+        }
+        if let Some(nat) = nat {
+            let last = nat.addresses.at(nat.addresses.count - 1);
+            prop_assert_eq!(arrives(plan, 0, last), plan.router.map(|router| router.node));
+        }
+    }
     Ok(())
 }
 
@@ -157,7 +216,8 @@ fn the_host_is_spared(plan: &Plan, host: &Host) -> Result<(), TestCaseError> {
 fn the_first_limit_is_the_lowest(plan: &Plan) -> Result<(), TestCaseError> {
     let lowest = plan.limits.iter().map(|limit| limit.connections).min();
     prop_assert_eq!(Some(plan.first_limit.connections), lowest);
-    prop_assert!(plan.first_limit.connections >= plan.connections, "{:?}", plan.first_limit);
+    let refused = plan.limits.iter().filter(|limit| limit.refused);
+    prop_assert!(refused.clone().all(|limit| limit.connections >= plan.connections), "{:?}", plan.limits);
     prop_assert!(plan.limits.iter().all(|limit| !limit.remedy.is_empty() && !limit.why.is_empty()));
     Ok(())
 }
@@ -172,6 +232,7 @@ proptest! {
                 connections_are_dealt_out_once(&plan)?;
                 descriptors_suffice(&plan, &host)?;
                 addresses_are_apart(&plan, &host)?;
+                packets_find_their_way(&plan)?;
                 the_host_is_spared(&plan, &host)?;
                 the_first_limit_is_the_lowest(&plan)?;
             }
@@ -190,7 +251,11 @@ proptest! {
             let plan = decide(&lab, &host);
             prop_assert!(plan.is_ok(), "{} fit, but: {}", fitting, plan.expect_err("an error"));
             lab.spec.connections = fitting + 1;
-            prop_assert!(decide(&lab, &host).is_err() || fitting == u64::from(u32::MAX));
+            let beyond = decide(&lab, &host);
+            let by_choice = beyond.as_ref().is_ok_and(|plan| {
+                plan.limits.iter().any(|limit| !limit.refused && limit.connections <= fitting)
+            });
+            prop_assert!(beyond.is_err() || by_choice || fitting == u64::from(u32::MAX));
         } else {
             lab.spec.connections = 1;
             prop_assert!(decide(&lab, &host).is_err());

@@ -206,3 +206,42 @@ fn an_unknown_path_in_an_argument() {
         ],
     );
 }
+
+#[test]
+fn keys_about_a_router_that_is_not_there() {
+    shows(
+        &error("connections: 10K\nnetwork:\n  nat: {addresses: 4}\n"),
+        &[
+            "reading lab.yaml: nothing is translated in a network of this kind",
+            " --> lab.yaml:3:3",
+            "  |",
+            "3 |   nat: {addresses: 4}",
+            "  |   ^^^",
+            "help: add `kind: nat`, or leave the key out",
+        ],
+    );
+    shows(
+        &error("connections: 10K\nnetwork: {kind: nat, conntrack: false}\n"),
+        &[
+            "reading lab.yaml: a router that translates has to track connections",
+            " --> lab.yaml:2:33",
+            "  |",
+            "2 | network: {kind: nat, conntrack: false}",
+            "  |                                 ^^^^^",
+            "help: leave the key out, or take `kind: routed`",
+        ],
+    );
+    let why = |text: &str| error(&format!("connections: 10K\n{text}\n")).why;
+    assert_eq!(why("network: {kind: routed, nat: {}}"), "nothing is translated in a network of this kind");
+    assert_eq!(
+        why("network: {conntrack: true}"),
+        "nothing tracks connections in a direct network: it has no router"
+    );
+    assert_eq!(why("network: {kind: nat, nat: {addresses: 0}}"), "`network.nat.addresses` is 0");
+    assert_eq!(why("network: {kind: routed, conntrack: maybe}"), "`network.conntrack` is the text `maybe`");
+    assert_eq!(why("sysctl: {router: {net.ipv4.ip_forward: 1}}"), "a direct network has no router");
+    assert_eq!(
+        why("sysctl: {client: {net.ipv4.ip_local_port_range: 60000}}"),
+        "`60000` is no range of ports"
+    );
+}

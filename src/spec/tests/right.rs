@@ -96,10 +96,11 @@ fn a_spec_is_written_and_read_back() {
     let text = "
 connections: 1_234_567
 server: {ports: [80, 9900-9999], reactors: 3, backlog: 4096}
-network: {subnet: 10.99.0.0/16}
+clients: {ports: auto}
+network: {subnet: 10.99.0.0/16, kind: nat, conntrack: true, nat: {addresses: 4, ports: 20000-29999}}
 ramp: {rate: 20K/s, timeout: 1500ms}
 limits: {server: {nofile: 20K, memory: 6GiB, cpus: 2}}
-sysctl: {host: {fs.nr_open: 2000000}}
+sysctl: {host: {fs.nr_open: 2000000}, router: {net.ipv4.ip_default_ttl: 32}}
 expect: {established: 99.9%, seconds: 1m, server_bytes_per_connection: 5KiB}
 ";
     let spec = lab(text, &[]).spec;

@@ -48,7 +48,7 @@ fn whoever_is_stopped_is_not_waited_for_and_goes_on_at_the_end() {
         // Who is stopped answers nothing.
         let silent = match agent {
             AgentId::Reactor(_) => *order == Order::Weigh,
-            swarm => swarm == AgentId::Swarm(0) && *order == Order::Rest,
+            swarm @ AgentId::Swarm(_) => swarm == AgentId::Swarm(0) && *order == Order::Rest,
         };
         seen.set(seen.get() | silent);
         silent

@@ -1,0 +1,80 @@
+//! How many five-tuples there are, on the clients' side of a router and behind it.
+
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::spec::{ClientPorts, Lab};
+use crate::units::grouped;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TupleSum {
+    /// Those of the clients.
+    pub possible: u64,
+    pub needed: u64,
+    pub addresses: u64,
+    pub client_ports: u64,
+    pub server_ports: u64,
+    /// The kernel chooses each connection's source port, not the plan.
+    pub kernel_chooses: bool,
+    /// What a router makes of them.
+    pub translated: Option<Translated>,
+}
+
+/// The five-tuples that the server sees behind a router that translates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Translated {
+    pub possible: u64,
+    pub addresses: u64,
+    pub ports: u64,
+}
+
+impl TupleSum {
+    /// As many connections as the whole way has five-tuples for.
+    pub fn all_the_way(&self) -> u64 {
+        self.translated.map_or(self.possible, |translated| translated.possible.min(self.possible))
+    }
+
+    /// Whether somebody else chooses ports, who finds free ones only if all server ports are used alike.
+    pub fn is_spread(&self) -> bool {
+        self.kernel_chooses || self.translated.is_some()
+    }
+}
+
+/// The sum, or why it is too small. Only planned tuples are refused when they run out: what the kernel or a
+/// router would have to find, a lab may ask for on purpose.
+pub fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
+    let spec = &lab.spec;
+    let addresses = u64::from(spec.clients.count) * u64::from(spec.clients.addresses);
+    let range = spec.clients.ports.range(&spec.sysctl.client);
+    let kernel_chooses = spec.clients.ports == ClientPorts::Auto;
+    let client_ports = range.len() as u64;
+    let server_ports = super::dialled_ports(lab).len() as u64;
+    let product = |addresses: u64, ports: u64| addresses.saturating_mul(ports).saturating_mul(server_ports);
+    let translated = spec.network.translation().map(|nat| {
+        let (addresses, ports) = (u64::from(nat.addresses), nat.ports.len() as u64);
+        Translated { possible: product(addresses, ports), addresses, ports }
+    });
+    let sum = TupleSum {
+        possible: product(addresses, client_ports),
+        needed: spec.connections,
+        addresses,
+        client_ports,
+        server_ports,
+        kernel_chooses,
+        translated,
+    };
+    if sum.needed <= sum.possible || kernel_chooses || spec.anyway {
+        return Ok(sum);
+    }
+    let why = format!(
+        "{} connections need as many five-tuples, and there are {}: {addresses} client addresses × {} client \
+         ports × {server_ports} server ports",
+        grouped(sum.needed),
+        grouped(sum.possible),
+        grouped(client_ports),
+    );
+    let enough = sum.needed.div_ceil(client_ports * server_ports).div_ceil(spec.clients.count.into());
+    Err(lab.source.error("connections", why).remedy(format!(
+        "give each client more addresses (`clients: {{addresses: {enough}}}`), or open more server ports"
+    )))
+}

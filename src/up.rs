@@ -290,7 +290,7 @@ impl<'a, D: Driver> Run<'a, D> {
             self.stop_connecting().await;
         }
         // Whoever closes first may be heard at the other end.
-        self.crew.order_all(crew::everyone, &Order::Closing { planned: true }).await;
+        self.crew.order_all(crew::everyone, &Order::Ending).await;
         if !self.plan.machines.is_empty() {
             // Between machines the ways stay: nobody closes before everyone knows.
             self.hear_answers(PROMPT).await;

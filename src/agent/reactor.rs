@@ -45,6 +45,8 @@ pub struct Reactor {
     capacity: u64,
     /// What the other side closes now is planned.
     closing: bool,
+    /// The end is near: also an error is but the other side's way to close.
+    ending: bool,
     counts: Counts,
     buffer: Vec<u8>,
     /// Echoes that did not fit into a socket's send buffer.
@@ -82,6 +84,7 @@ impl Reactor {
             held: Vec::new(),
             capacity,
             closing: false,
+            ending: false,
             counts: Counts::default(),
             buffer: Vec::new(),
             unsent: HashMap::new(),
@@ -138,8 +141,8 @@ impl Reactor {
     }
 
     /// Closings by the other side are planned from now on. What waits to be accepted is nobody's any more.
-    pub fn drain(&mut self) {
-        (self.closing, self.accepting) = (true, false);
+    pub fn expect_end(&mut self) {
+        (self.closing, self.ending, self.accepting) = (true, true, false);
     }
 
     /// Closes some of the connections, without a word to the other side. True: all are closed.
@@ -187,7 +190,7 @@ impl Reactor {
         for Moved { token: Token(token), ended, failed } in moved {
             match token.checked_sub(LISTENER) {
                 Some(listener) => turn.full |= self.accept_from(listener),
-                None if failed && self.closing && !self.draining => self.fail(token),
+                None if failed && self.closing && !self.ending => self.fail(token),
                 None => self.serve(token, ended),
             }
         }
@@ -266,7 +269,7 @@ impl Reactor {
     }
 
     fn serve(&mut self, descriptor: usize, ended: bool) {
-        if self.draining && ended {
+        if self.ending && ended {
             return self.close(descriptor);
         }
         if !self.unsent.is_empty()
@@ -292,7 +295,7 @@ impl Reactor {
                 }
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
-                Err(_) if self.draining => self.close(descriptor),
+                Err(_) if self.ending => self.close(descriptor),
                 Err(error) => self.lose(descriptor, &super::errno::name(error)),
             }
         }

@@ -107,6 +107,7 @@ fn sketch(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
         driver: spec.driver,
         connections: spec.connections,
         anyway: spec.anyway,
+        client_rate: None,
         // Each machine has processors of its own.
         drains_at_once: reactors.count as usize + swarms.len(),
         subnet,

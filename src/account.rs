@@ -6,8 +6,11 @@ use crate::agent::Counts;
 use crate::agent::tally::Operation;
 use crate::driver::{AgentId, Built};
 use crate::event::{Event, Moment, Phase};
-use crate::observe::Sample;
+use crate::observe::{History, Sample};
 use crate::teardown::Outcome;
+
+/// How an agent that answers no more is told: it may be stopped, or too slow, but it has not ended.
+pub const SILENT: &str = "no answer";
 
 #[derive(Debug, Default)]
 pub struct Account {
@@ -19,11 +22,16 @@ pub struct Account {
     /// Echo latencies in microseconds, and how many.
     latencies: BTreeMap<u64, u64>,
     pub samples: Vec<(Moment, Sample)>,
+    pub history: History,
+    pub looks: u64,
+    pub looking_us: u64,
     pub open: u64,
     pub per_second: u64,
     pub peak_per_second: u64,
     /// The clients' count when the ramp was over.
     pub ramped: u64,
+    /// How many were established when the first one failed, where the ramp was to go on until then.
+    pub broke_at: Option<u64>,
     pub ended_early: Vec<(AgentId, String)>,
     pub unsettled: Vec<(Phase, u64, u64)>,
     /// The signal that cut the run short. Ending a lab that only stands is no interruption.
@@ -55,7 +63,7 @@ impl Account {
                     self.ramped = self.totals().clients.established;
                 }
             }
-            Event::Built(built) => self.built = *built,
+            Event::Built(built) => self.built = built.clone(),
             Event::AgentStarted { agent, .. } => {
                 self.counts.insert(*agent, Counts::default());
             }
@@ -74,13 +82,20 @@ impl Account {
             }
             Event::Latencies { latencies, .. } => {
                 for (micros, count) in latencies {
-                    *self.latencies.entry(*micros).or_default() += count;
+                    let sum = self.latencies.entry(*micros).or_default();
+                    *sum = sum.saturating_add(*count);
                 }
+            }
+            Event::Observed { micros, changes } => {
+                self.history.see(changes);
+                self.looks += 1;
+                self.looking_us += micros;
             }
             Event::Kernel { moment, sample } => self.samples.push((*moment, sample.clone())),
             Event::AgentEnded { agent, how, planned: false } => self.lose_agent(*agent, how),
-            Event::AgentSilent { agent } => self.lose_agent(*agent, "no answer"),
+            Event::AgentSilent { agent } => self.lose_agent(*agent, SILENT),
             Event::Unsettled { phase, clients, server } => self.unsettled.push((*phase, *clients, *server)),
+            Event::Breaks { established } => self.broke_at = Some(*established),
             Event::Standing => self.standing = true,
             Event::Interrupted { .. } if self.standing => {}
             Event::Interrupted { signal } => self.interrupted = Some(signal.clone()),
@@ -92,6 +107,9 @@ impl Account {
             | Event::Accepting { .. }
             | Event::Full { .. }
             | Event::Ramped { .. }
+            | Event::RoundOver { .. }
+            | Event::Fault { .. }
+            | Event::Ignored { .. }
             | Event::Impatient { .. }
             | Event::AgentFailed { .. }
             | Event::AgentEnded { .. } => {}
@@ -104,7 +122,7 @@ impl Account {
         let held = std::mem::take(&mut counts.open);
         counts.lost.add_named(Operation::Agent, how, held);
         // What it was trying at that moment was never answered.
-        let unanswered = counts.tried.saturating_sub(counts.established + counts.failed.total());
+        let unanswered = counts.unanswered();
         counts.failed.add_named(Operation::Agent, how, unanswered);
         self.ended_early.push((agent, how.to_owned()));
     }
@@ -118,6 +136,11 @@ impl Account {
             }
         }
         totals
+    }
+
+    /// What one agent has counted so far.
+    pub fn counts(&self, agent: AgentId) -> Counts {
+        self.counts.get(&agent).cloned().unwrap_or_default()
     }
 
     pub fn reactors(&self) -> usize {
@@ -134,11 +157,11 @@ impl Account {
 
     /// The latency that this share of all answers did not exceed; none without answers.
     pub fn latency_us(&self, share: f64) -> Option<u64> {
-        let total: u64 = self.latencies.values().sum();
-        let wanted = ((total as f64 * share).ceil() as u64).max(1);
+        let total: u128 = self.latencies.values().map(|count| u128::from(*count)).sum();
+        let wanted = ((total as f64 * share).ceil() as u128).clamp(1, total.max(1));
         let mut seen = 0;
         self.latencies.iter().find_map(|(micros, count)| {
-            seen += count;
+            seen += u128::from(*count);
             (seen >= wanted).then_some(*micros)
         })
     }

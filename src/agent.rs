@@ -42,6 +42,12 @@ pub enum Order {
     Hold,
     /// Swarm: no more traffic; wait for what is on its way, look at every connection once more.
     Rest,
+    /// Reactor: whether what the other side closes from now on is planned.
+    Closing {
+        planned: bool,
+    },
+    /// Swarm: close every connection in the orderly way; then it can connect anew.
+    Close,
     /// Close everything; closings by the other side are planned from now on.
     Drain,
 }
@@ -64,6 +70,10 @@ pub struct SwarmOrder {
     /// This swarm's stretch of the tuples' index.
     pub first: u64,
     pub count: u64,
+    /// Every further round begins so much later in the index.
+    pub round_step: u64,
+    /// Rounds there will be, at least.
+    pub rounds: u32,
     /// Unanswered connects at a time.
     pub window: u32,
     pub timeout_ms: u64,
@@ -90,7 +100,7 @@ pub enum Word {
     Accepting,
     /// Reactor: the table is full, the listeners went on to the next.
     Full,
-    /// Swarm: every connection of the stretch has been tried.
+    /// Swarm: every connection of the round has been tried.
     Ramped,
     /// Swarm: at rest, with the latencies of its echoes as (microseconds, how many).
     Rested {
@@ -102,6 +112,20 @@ pub enum Word {
     Failed {
         why: String,
     },
+}
+
+impl Order {
+    /// What a line from the runner orders.
+    pub fn read(line: &[u8]) -> serde_json::Result<Order> {
+        serde_json::from_slice(line)
+    }
+}
+
+impl Word {
+    /// What a line from an agent says.
+    pub fn read(line: &[u8]) -> serde_json::Result<Word> {
+        serde_json::from_slice(line)
+    }
 }
 
 /// Ends a connection with at most one packet, and without TIME_WAIT.

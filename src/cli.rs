@@ -3,9 +3,10 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::agent::confine::Cell;
+use crate::cause::Cause;
 use crate::exit::Exit;
 use crate::units::{Count, Period, Ports};
 
@@ -17,15 +18,31 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// The commands that are for users: what a manual page or a shell should offer.
+    pub fn shown() -> clap::Command {
+        let all = Cli::command();
+        let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+        clap::Command::new("c1m-lab")
+            .version(env!("CARGO_PKG_VERSION"))
+            .about(all.get_about().cloned().unwrap_or_default())
+            .after_help(Exit::table())
+            .disable_help_subcommand(true)
+            .subcommands(shown)
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Build the lab, open the connections, hold them, report, and leave the host as it was
     Up(UpArgs),
+    /// Run, lift the limit that bit, run again, until every connection stands; prints the ladder
+    Climb(ClimbArgs),
     /// Show everything `up` would do; needs no root and touches nothing
     Plan(PlanArgs),
     /// Show what this host allows, what a lab needs of it, and the remedy where it falls short
     Check(CheckArgs),
-    /// Take a lab down, whatever its runner left standing
+    /// Take a lab down, whatever its runner left standing, also after a reboot
     Down(DownArgs),
     /// Show the labs that stand
     Status(StatusArgs),
@@ -35,14 +52,21 @@ pub enum Command {
     Server(ServerArgs),
     /// The client alone, by hand: open connections and hold them
     Client(ClientArgs),
+    /// Tell of a cause that keeps connections from being there, or list all causes
+    Explain(ExplainArgs),
     /// Print the JSON Schema of lab files, for editors
     Schema,
+    /// Print what a shell needs to complete commands and flags
+    Completions(CompletionsArgs),
     /// A process inside a node; started by the others
     #[command(hide = true)]
     Agent(Cell),
     /// Write the pages of docs/ that are rendered from the code
     #[command(hide = true)]
     Docs(DocsArgs),
+    /// Write the manual pages, for packages
+    #[command(hide = true)]
+    Man(DocsArgs),
 }
 
 /// The lab file, and what differs from it this time.
@@ -72,12 +96,33 @@ pub struct UpArgs {
     /// Print the report as JSON on stdout; the progress goes to stderr
     #[arg(long)]
     pub json: bool,
+    /// Write the result as JUnit XML too: the run and each expectation is a test case
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
     /// Leave the lab standing after the hold, until Ctrl-C or `down`
     #[arg(long)]
     pub keep: bool,
     /// Say nothing but errors
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct ClimbArgs {
+    #[command(flatten)]
+    pub lab: LabArgs,
+    /// Where ladder.json and the folder of each step go [default: runs/<name>-climb-<time>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Show each run as `up` does
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct ExplainArgs {
+    /// The cause, as a report names it
+    pub cause: Option<Cause>,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -130,6 +175,12 @@ pub struct DocsArgs {
 }
 
 #[derive(Args, Clone, Debug)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Args, Clone, Debug)]
 pub struct ServerArgs {
     /// The ports to listen on: 8000, 9900-9999
     #[arg(long, default_value = "9900-9999")]
@@ -164,7 +215,7 @@ pub struct ClientArgs {
     /// How long an attempt may take
     #[arg(long, default_value = "10s")]
     pub timeout: Period,
-    /// How long to hold the connections; without it, until Ctrl-C
+    /// How long to hold the connections; without it, until Ctrl-C or until none is left
     #[arg(long)]
     pub hold: Option<Period>,
 }

@@ -2,6 +2,8 @@
 
 pub mod by_hand;
 pub mod check;
+pub mod climb;
+pub mod completions;
 pub mod docs;
 pub mod down;
 pub mod exec;
@@ -13,6 +15,7 @@ use std::io::Write;
 
 use crate::agent;
 use crate::cli::{Command, LabArgs};
+use crate::diagnose::explain;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::{self, Host};
@@ -23,6 +26,7 @@ use crate::spec::{self, Lab, Override};
 pub fn run(command: Command) -> Result<Exit> {
     match command {
         Command::Up(args) => up::run(&args),
+        Command::Climb(args) => climb::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Down(args) => down::run(&args),
@@ -30,9 +34,15 @@ pub fn run(command: Command) -> Result<Exit> {
         Command::Exec(args) => exec::run(&args),
         Command::Server(args) => by_hand::server(&args),
         Command::Client(args) => by_hand::client(&args),
+        Command::Explain(args) => print_text(&match args.cause {
+            Some(cause) => explain::one(cause),
+            None => explain::list(),
+        }),
         Command::Schema => print_json(&spec::schema()),
+        Command::Completions(args) => completions::run(&args),
         Command::Agent(cell) => agent::life::run(&cell),
         Command::Docs(args) => docs::run(&args),
+        Command::Man(args) => docs::man(&args),
     }
 }
 

@@ -18,6 +18,8 @@ struct Member {
     /// It has been asked something and has not answered yet.
     owes_answer: bool,
     ramping: bool,
+    /// A fault has stopped it: nobody waits for its answers meanwhile.
+    stopped: bool,
     /// It did not answer in time: nobody waits for it any more.
     silent: bool,
     /// Why it could not go on.
@@ -46,6 +48,7 @@ impl Crew {
             ended: false,
             owes_answer: false,
             ramping: false,
+            stopped: false,
             silent: false,
             failed: None,
         };
@@ -57,6 +60,8 @@ impl Crew {
     pub async fn order(&mut self, agent: AgentId, order: &Order) {
         let Some(member) = self.members.get_mut(&agent) else { return };
         member.ramping |= *order == Order::Go;
+        // Told to rest, it connects no more.
+        member.ramping &= *order != Order::Rest;
         member.owes_answer |= matches!(order, Order::Weigh | Order::Rest);
         let Some(orders) = member.orders.as_mut() else { return };
         let Ok(mut line) = serde_json::to_vec(order) else { return };
@@ -102,20 +107,35 @@ impl Crew {
 
     /// Whether everyone who was asked has answered, or cannot any more.
     pub fn all_answered(&self) -> bool {
-        self.members.values().all(|member| member.is_out() || !member.owes_answer)
+        self.members.values().all(|member| member.is_out() || member.stopped || !member.owes_answer)
     }
 
     /// Stops waiting for those who were to answer, or to ramp, and have not. Who they are.
     pub fn give_up_on_silent(&mut self) -> Vec<AgentId> {
         let mut silent = Vec::new();
         for (agent, member) in &mut self.members {
-            if !member.is_out() && (member.owes_answer || (member.ramping && swarms(*agent))) {
+            if !member.is_out()
+                && !member.stopped
+                && (member.owes_answer || (member.ramping && swarms(*agent)))
+            {
                 member.silent = true;
                 member.ramping = false;
                 silent.push(*agent);
             }
         }
         silent
+    }
+
+    pub fn set_stopped(&mut self, agent: AgentId, stopped: bool) {
+        if let Some(member) = self.members.get_mut(&agent) {
+            member.stopped = stopped;
+        }
+    }
+
+    /// Those that a fault has stopped, and that are still there.
+    pub fn stopped(&self) -> Vec<AgentId> {
+        let stopped = self.members.iter().filter(|(_, member)| member.stopped && !member.ended);
+        stopped.map(|(agent, _)| *agent).collect()
     }
 
     pub fn first_failure(&self) -> Option<String> {

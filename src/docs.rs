@@ -3,12 +3,14 @@
 mod commands;
 mod fields;
 mod lab_file;
+pub mod manual;
 mod report;
 mod table;
 
 #[cfg(test)]
 mod tests;
 
+use crate::diagnose::explain;
 use crate::exit::Exit;
 use table::Table;
 
@@ -18,11 +20,12 @@ pub struct Page {
     pub text: String,
 }
 
-pub fn pages() -> [Page; 3] {
+pub fn pages() -> [Page; 4] {
     [
         Page { name: "lab-file.md", text: lab_file::page() },
         Page { name: "report.md", text: report::page() },
         Page { name: "commands.md", text: commands::page() },
+        Page { name: "limits.md", text: origin("the rows of src/diagnose/rows") + &explain::page() },
     ]
 }
 

@@ -14,8 +14,9 @@ use tokio::io::AsyncWrite;
 
 use crate::agent::Word;
 use crate::error::Result;
-use crate::observe::Sample;
+use crate::observe::{Depth, Sample};
 use crate::plan::{HostSetting, Plan};
+use crate::spec::Blow;
 use crate::teardown::Outcome;
 
 /// Which agent: the reactor at a place of the chain, or the swarm at an index of the plan.
@@ -51,11 +52,31 @@ pub struct Started {
 }
 
 /// What a build made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built {
     pub namespaces: usize,
     pub links: usize,
     pub addresses: u64,
+    /// Why the host settings could not be kept for after a reboot, if any was moved and they could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unkept: Option<String>,
+}
+
+/// What of a lab stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remains {
+    pub namespaces: usize,
+    pub cgroups: usize,
+    /// Host settings that are not put back yet.
+    pub settings: usize,
+}
+
+/// A part of the lab that a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Agent(AgentId),
+    /// The link of a client: its index in the plan's nodes.
+    Link(usize),
 }
 
 #[allow(async_fn_in_trait)]
@@ -66,14 +87,20 @@ pub trait Driver {
     /// Starts agents; all or an error.
     fn start(&mut self, plan: &Plan, agents: &[AgentId]) -> Result<Vec<Started>>;
 
-    /// Counters of the host and of every node.
-    fn sample(&mut self, plan: &Plan) -> Sample;
+    /// Counters of the host, of every node, and of every agent; less, where less is asked for.
+    fn sample(&mut self, depth: Depth) -> Sample;
+
+    /// Breaks a part of the lab on purpose, or makes it whole again. Nothing that is not the lab's is touched.
+    async fn strike(&mut self, plan: &Plan, part: Part, blow: Blow) -> Result<()>;
 
     /// Takes the ways between the nodes away, so that closing a connection costs no packet.
     async fn part(&mut self, plan: &Plan) -> Result<()>;
 
     /// Takes everything down. Agents have been let go of by now, but may still be there.
     async fn down(&mut self) -> Result<Outcome>;
+
+    /// A way to see what still stands while it is being taken down.
+    fn lookout(&self) -> Box<dyn Fn() -> Remains>;
 
     /// The host settings that were moved.
     fn moved_settings(&self) -> &[HostSetting];
@@ -83,6 +110,6 @@ pub trait Driver {
 pub fn node_of(plan: &Plan, agent: AgentId) -> usize {
     match agent {
         AgentId::Reactor(_) => 0,
-        AgentId::Swarm(index) => plan.swarms[index as usize].node,
+        AgentId::Swarm(index) => plan.swarms.get(index as usize).map_or(0, |swarm| swarm.node),
     }
 }

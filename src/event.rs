@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Counts;
-use crate::driver::{AgentId, Built};
+use crate::driver::{AgentId, Built, Remains};
 use crate::observe::Sample;
 use crate::teardown::Outcome;
 
@@ -91,9 +91,26 @@ pub enum Event {
         agent: AgentId,
         latencies: Vec<(u64, u64)>,
     },
+    /// What the kernel counted at a moment that the report compares.
     Kernel {
         moment: Moment,
         sample: Sample,
+    },
+    /// What has changed since it was last looked at: levels as they are, counters by how much they grew.
+    /// Looking has taken so long.
+    Observed {
+        micros: u64,
+        changes: Sample,
+    },
+    /// A round is over: the clients close its connections, and open them anew.
+    RoundOver {
+        round: u32,
+    },
+    /// Something broke on purpose, as the lab file asks; or could not, and why.
+    Fault {
+        what: String,
+        agents: Vec<AgentId>,
+        failed: Option<String>,
     },
     AgentFailed {
         agent: AgentId,
@@ -108,10 +125,19 @@ pub enum Event {
     AgentSilent {
         agent: AgentId,
     },
-    /// A signal while the lab is on its way down already: what is still to do.
+    /// A signal while the lab is on its way down already.
+    Ignored {
+        signal: String,
+    },
+    /// Another one soon after: what still stands.
     Impatient {
-        connections: u64,
         agents: usize,
+        connections: u64,
+        remains: Remains,
+    },
+    /// `ramp.until: breaks`: the first connection has failed or was lost; no more are opened.
+    Breaks {
+        established: u64,
     },
     /// Client and server did not come to agree in time.
     Unsettled {

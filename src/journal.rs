@@ -1,8 +1,9 @@
 //! What was changed on this machine and how it is undone: written before each change, read by `down`.
 //!
-//! One folder for each standing lab, `/run/c1m-lab/<lab>/`: the journal, a lock held by its runner, and
-//! the plan. A line is an intent, its identity once made, or that it was undone.
+//! One folder for each standing lab, `/run/c1m-lab/<lab>/`: the journal, and a lock held by its runner. A line
+//! is an intent, its identity once made, or that it was undone.
 
+pub mod kept;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use crate::exit::Exit;
 use crate::kernel::netns::Identity;
 use crate::kernel::proc;
 use crate::units::Subnet;
+use kept::Kept;
 
 /// One folder for each standing lab.
 pub const DIRECTORY: &str = "/run/c1m-lab";
@@ -48,7 +50,7 @@ pub struct Header {
     pub lab: String,
     pub runner: u32,
     pub runner_start_time: u64,
-    /// After a reboot nothing of the journal stands any more.
+    /// After a reboot nothing of the journal stands any more, but perhaps a setting.
     pub boot_id: String,
     pub began_unix_ms: u64,
     pub run_directory: PathBuf,
@@ -59,7 +61,11 @@ pub struct Header {
 impl Header {
     /// Whether the runner is still at work.
     pub fn is_running(&self) -> bool {
-        self.boot_id == proc::boot_id() && proc::is_alive(self.runner, self.runner_start_time)
+        !self.is_of_an_earlier_boot() && proc::is_alive(self.runner, self.runner_start_time)
+    }
+
+    pub fn is_of_an_earlier_boot(&self) -> bool {
+        self.boot_id != proc::boot_id()
     }
 }
 
@@ -79,6 +85,8 @@ pub struct Journal {
     next: u64,
     header: Option<Header>,
     standing: Vec<Standing>,
+    /// Why the host settings are not kept for after a reboot, once they could not be.
+    unkept: Option<String>,
     _lock: File,
 }
 
@@ -86,12 +94,13 @@ pub fn directory_of(lab: &str) -> PathBuf {
     Path::new(DIRECTORY).join(lab)
 }
 
-/// The labs that stand, or are being built.
+/// The labs that stand, or are being built, or were ended by a reboot.
 pub fn labs() -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(DIRECTORY) else { return Vec::new() };
-    let mut labs: Vec<String> =
-        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let entries = std::fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
+    let mut labs: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    labs.extend(kept::labs());
     labs.sort();
+    labs.dedup();
     labs
 }
 
@@ -99,11 +108,6 @@ impl Journal {
     /// Begins the journal of a new run. Refused while the lab stands.
     pub fn begin(header: Header) -> Result<Journal> {
         let lab = header.lab.clone();
-        let directory = directory_of(&lab);
-        // Once more, because the last lab to end takes the folder of all labs away, perhaps in between.
-        std::fs::create_dir_all(&directory)
-            .or_else(|_| std::fs::create_dir_all(&directory))
-            .attempt(Exit::Host, || format!("making {}", directory.display()))?;
         let mut journal = Journal::open(&lab)?;
         if !journal.standing.is_empty() || journal.header.is_some() {
             return Err(Error::host(
@@ -117,9 +121,14 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Opens the journal of a standing lab and takes its lock.
+    /// Opens the journal of a standing lab and takes its lock. The copy stands in for one that is gone.
     pub fn open(lab: &str) -> Result<Journal> {
         let directory = directory_of(lab);
+        // Once more, because the last lab to end takes the folder of all labs away, perhaps in between.
+        std::fs::create_dir_all(&directory)
+            .or_else(|_| std::fs::create_dir_all(&directory))
+            .attempt(Exit::Host, || format!("making {}", directory.display()))
+            .map_err(|error| error.remedy("a lab keeps its journal there: make /run a place to write to"))?;
         let what = || format!("opening the journal of the lab `{lab}` in {}", directory.display());
         let open = |name: &str| {
             OpenOptions::new()
@@ -146,8 +155,13 @@ impl Journal {
             // A torn last line, from a runner that died writing it: the next line begins afresh.
             file.write_all(b"\n").attempt(Exit::Broke, what)?;
         }
-        let (header, standing, next) = read_lines(&text);
-        Ok(Journal { lab: lab.to_owned(), directory, file, next, header, standing, _lock: lock })
+        let (mut header, mut standing, next) = read_lines(&text);
+        if header.is_none() && standing.is_empty() {
+            (header, standing) =
+                kept::look(lab).map_or((None, standing), |(header, kept)| (Some(header), kept));
+        }
+        let lab = lab.to_owned();
+        Ok(Journal { lab, directory, file, next, header, standing, unkept: None, _lock: lock })
     }
 
     pub fn directory(&self) -> &Path {
@@ -168,6 +182,11 @@ impl Journal {
         self.standing.iter().rev().cloned().collect()
     }
 
+    /// Why the host settings are not kept for after a reboot, if they are not.
+    pub fn unkept(&self) -> Option<String> {
+        self.unkept.clone()
+    }
+
     /// Writes and syncs what is about to be done.
     pub fn intend(&mut self, changes: Vec<Change>) -> Result<Vec<u64>> {
         let first = self.next;
@@ -176,12 +195,25 @@ impl Journal {
         self.next += lines.len() as u64;
         self.append(&lines)?;
         self.file.sync_data().attempt(Exit::Broke, || self.what())?;
+        let mut settings = false;
         for line in lines {
             if let Line::Intent { id, intent } = line {
+                settings |= matches!(intent, Change::Setting { .. });
                 self.standing.push(Standing { id, change: intent, certain: false });
             }
         }
+        if settings {
+            self.keep_settings();
+        }
         Ok((first..self.next).collect())
+    }
+
+    /// Where no copy can be kept the run goes on: it is told, and only a reboot in between would need it.
+    fn keep_settings(&mut self) {
+        let Some(header) = &self.header else { return };
+        if let Err(error) = Kept::of(header, &self.standing).write() {
+            self.unkept = Some(format!("writing below {}: {error}", kept::DIRECTORY));
+        }
     }
 
     /// Writes the identities of what was done.
@@ -216,6 +248,8 @@ impl Journal {
 
     /// Ends the journal when nothing stands any more.
     pub fn end(self) -> Result<()> {
+        kept::remove(&self.lab)
+            .attempt(Exit::Leftover, || format!("removing the copy in {}", kept::DIRECTORY))?;
         std::fs::remove_dir_all(&self.directory)
             .attempt(Exit::Leftover, || format!("removing {}", self.directory.display()))?;
         // The folder of all labs goes with the last one.
@@ -240,7 +274,12 @@ impl Journal {
 
 /// Looks at a journal without taking its lock: for `status`.
 pub fn look(lab: &str) -> (Option<Header>, Vec<Standing>) {
-    read_file(&directory_of(lab).join("journal.jsonl"))
+    match read_file(&directory_of(lab).join("journal.jsonl")) {
+        (None, standing) if standing.is_empty() => {
+            kept::look(lab).map_or((None, standing), |(header, kept)| (Some(header), kept))
+        }
+        read => read,
+    }
 }
 
 /// A host setting that a standing lab has moved, or relies on another lab's move of it.
@@ -257,7 +296,11 @@ pub struct Moved {
 pub fn moved_by_others(lab: &str) -> Vec<Moved> {
     let others = labs().into_iter().filter(|other| other != lab);
     let moved = |other: String| {
-        let (_, standing) = look(&other);
+        let (header, mut standing) = look(&other);
+        // A lab that a reboot ended relies on nothing.
+        if header.is_some_and(|header| header.is_of_an_earlier_boot()) {
+            standing.clear();
+        }
         standing.into_iter().filter_map(move |one| match one.change {
             Change::Setting { key, before, during } => {
                 Some(Moved { lab: other.clone(), key, before, during })

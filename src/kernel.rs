@@ -6,5 +6,6 @@ pub mod netns;
 pub mod nftables;
 pub mod proc;
 pub mod process;
+pub mod sock_diag;
 pub mod sysctl;
 pub mod witness;

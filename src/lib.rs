@@ -5,6 +5,7 @@
 // No panic reaches a user: what can fail is told as an error. In tests, a panic is how they fail.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod cause;
 pub mod error;
 pub mod exit;
 pub mod units;
@@ -24,6 +25,8 @@ pub mod teardown;
 pub mod up;
 
 pub mod account;
+pub mod climb;
+pub mod diagnose;
 pub mod event;
 pub mod log;
 pub mod progress;

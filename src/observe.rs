@@ -1,67 +1,168 @@
-//! Counters of the host and of each node, as the kernel keeps them.
+//! What the kernel counts: on the host, in each node, for each agent, as deltas and levels.
+
+mod agent;
+mod eyes;
+mod file;
+mod history;
+mod host;
+pub mod names;
+mod node;
+mod watch;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::netns::{self, Namespace};
-use crate::kernel::proc::{self, MemInfo, SockStat};
-use crate::plan::Plan;
+pub use agent::AgentEyes;
+pub use eyes::Eyes;
+pub use history::{History, Track};
+pub use host::HostEyes;
+pub use node::{NodeEyes, Seat};
+pub use watch::{Cost, Watch};
 
-/// The slab caches that a connection lives in; others are told as part of the whole.
-const CACHES: &[&str] = &[
-    "TCP",
-    "sock_inode_cache",
-    "filp",
-    "dentry",
-    "eventpoll_epi",
-    "eventpoll_pwq",
-    "tcp_bind_bucket",
-    "tcp_bind2_bucket",
-    "request_sock_TCP",
-];
+pub type Values = BTreeMap<String, u64>;
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    pub memory: MemInfo,
-    /// Bytes of the objects in use in the caches that connections live in; none when only root may read
-    /// them and we may not.
-    pub caches: Option<BTreeMap<String, u64>>,
-    pub files_open: Option<u64>,
-    /// By node: the sockets of its namespace.
-    pub sockets: BTreeMap<String, SockStat>,
+/// How much is read: slab caches take the kernel long, and agents are many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// What a look every 250 ms can afford.
+    Quick,
+    /// And the agents.
+    Agents,
+    /// And the slab caches.
+    Full,
 }
 
-pub fn sample(plan: &Plan, namespaces: &[Namespace]) -> Sample {
-    let inside = netns::inside_each(namespaces.iter().map(Namespace::file), |_| proc::sockstat());
-    let sockets =
-        plan.nodes.iter().zip(inside).filter_map(|(node, sockets)| Some((node.name.clone(), sockets.ok()?)));
-    Sample {
-        memory: proc::meminfo().unwrap_or_default(),
-        caches: proc::slabinfo().ok().map(|slabs| {
-            let known = slabs.into_iter().filter(|(name, _)| CACHES.contains(&name.as_str()));
-            known.map(|(name, slab)| (name, slab.active_objs * slab.objsize)).collect()
-        }),
-        files_open: proc::read_sysctl("fs.file-nr")
-            .ok()
-            .and_then(|text| text.split_whitespace().next()?.parse().ok()),
-        sockets: sockets.collect(),
+/// What was read at one place. Levels go up and down; counters only grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reading {
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub levels: Values,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub counters: Values,
+}
+
+impl Reading {
+    pub fn level(&mut self, name: impl Into<String>, value: u64) {
+        self.levels.insert(name.into(), value);
+    }
+
+    pub fn counter(&mut self, name: impl Into<String>, value: u64) {
+        self.counters.insert(name.into(), value);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.levels.is_empty() && self.counters.is_empty()
     }
 }
 
+/// Readings of all places: `host`, each node by its name, each agent by its.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sample {
+    pub places: BTreeMap<String, Reading>,
+}
+
 impl Sample {
+    pub fn level(&self, place: &str, name: &str) -> Option<u64> {
+        self.places.get(place)?.levels.get(name).copied()
+    }
+
+    /// The sum over all places that have this level.
+    pub fn all_levels(&self, name: &str) -> u64 {
+        self.places.values().filter_map(|reading| reading.levels.get(name)).sum()
+    }
+
     /// Memory the kernel uses for itself.
     pub fn kernel_bytes(&self) -> u64 {
-        let memory = &self.memory;
-        memory.slab + memory.kernel_stack + memory.page_tables + memory.vmalloc_used + memory.percpu
+        names::KERNEL_MEMORY.iter().filter_map(|name| self.level(names::HOST, name)).sum()
     }
 
     /// TCP sockets in use, over all nodes.
     pub fn tcp_in_use(&self) -> u64 {
-        self.sockets.values().map(|sockets| sockets.tcp_inuse).sum()
+        self.all_levels(names::SOCKETS_IN_USE)
     }
 
     pub fn time_wait(&self) -> u64 {
-        self.sockets.values().map(|sockets| sockets.tcp_time_wait).sum()
+        self.all_levels(names::TIME_WAIT)
+    }
+
+    /// Bytes of the objects in use in one slab cache; none when the caches may not be read here.
+    pub fn cache(&self, name: &str) -> Option<u64> {
+        let host = self.places.get(names::HOST)?;
+        if !host.levels.keys().any(|key| key.starts_with(names::SLAB)) {
+            return None;
+        }
+        Some(host.levels.get(&format!("{}{name}", names::SLAB)).copied().unwrap_or(0))
+    }
+
+    /// What is different from an earlier sample: levels as they are now, counters by how much they grew.
+    /// A counter that was not there before has no beginning to be compared with.
+    pub fn since(&self, earlier: &Sample) -> Sample {
+        let nothing = Reading::default();
+        let changed = |(place, now): (&String, &Reading)| {
+            let before = earlier.places.get(place).unwrap_or(&nothing);
+            let levels = now.levels.iter().filter(|(name, value)| before.levels.get(*name) != Some(*value));
+            let counters = now.counters.iter().filter_map(|(name, value)| {
+                let grown = value.saturating_sub(*before.counters.get(name)?);
+                (grown > 0).then(|| (name.clone(), grown))
+            });
+            let reading = Reading {
+                levels: levels.map(|(name, value)| (name.clone(), *value)).collect(),
+                counters: counters.collect(),
+            };
+            (!reading.is_empty()).then(|| (place.clone(), reading))
+        };
+        Sample { places: self.places.iter().filter_map(changed).collect() }
+    }
+
+    /// Takes over what a later look has read; places and values it did not read stay.
+    pub fn update(&mut self, later: Sample) {
+        for (place, reading) in later.places {
+            let known = self.places.entry(place).or_default();
+            known.levels.extend(reading.levels);
+            known.counters.extend(reading.counters);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(level: u64, counter: u64) -> Sample {
+        let mut reading = Reading::default();
+        reading.level("sockets.used", level);
+        reading.counter("TcpExt.ListenDrops", counter);
+        Sample { places: BTreeMap::from([("server".to_owned(), reading)]) }
+    }
+
+    #[test]
+    fn a_change_has_the_new_level_and_the_growth() {
+        let change = sample(7, 15).since(&sample(9, 10));
+        assert_eq!(change, sample(7, 5));
+    }
+
+    #[test]
+    fn what_is_the_same_is_not_told_again() {
+        assert_eq!(sample(7, 15).since(&sample(7, 15)), Sample::default());
+    }
+
+    #[test]
+    fn a_counter_without_a_beginning_has_not_grown() {
+        let change = sample(7, 15).since(&Sample::default());
+        assert_eq!(change.places["server"].counters, Values::new());
+        assert_eq!(change.level("server", "sockets.used"), Some(7));
+    }
+
+    #[test]
+    fn what_a_quick_look_leaves_out_stays_known() {
+        let mut known = sample(1, 1);
+        let mut agent = Reading::default();
+        agent.counter("agent.cpu_ms", 3);
+        known.places.insert("swarm 1".to_owned(), agent);
+        known.update(sample(2, 2));
+        assert_eq!((known.places.len(), known.level("server", "sockets.used")), (2, Some(2)));
     }
 }

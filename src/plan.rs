@@ -1,5 +1,6 @@
 //! Spec and Host to Plan: everything decided, nothing touched. Pure.
 
+pub mod faults;
 pub mod fit;
 pub mod limits;
 pub mod memory;
@@ -20,9 +21,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::host::Host;
-use crate::spec::{DriverKind, ExpectSpec, Lab, TrafficKind};
+use crate::host::{Capability, Host};
+use crate::spec::{DriverKind, ExpectSpec, Lab, TrafficKind, Until};
 use crate::units::{PortRange, Ports, Rate, Subnet};
+pub use faults::{Fault, Whom};
 pub use limits::Limit;
 pub use memory::Memory;
 pub use processes::{Reactors, Swarm};
@@ -35,6 +37,8 @@ pub struct Plan {
     pub lab: String,
     pub driver: DriverKind,
     pub connections: u64,
+    /// Run although not every connection can be had.
+    pub anyway: bool,
     pub subnet: Subnet,
     /// The server first, then the clients, then the router if there is one.
     pub nodes: Vec<Node>,
@@ -42,12 +46,15 @@ pub struct Plan {
     pub router: Option<Router>,
     pub tuples: TupleSum,
     pub server_ports: Ports,
+    /// Those that the clients connect to.
+    pub dialled_ports: Ports,
     pub reactors: Reactors,
     pub swarms: Vec<Swarm>,
     /// Swarms that connect at the same time; the next begins when one is done.
     pub swarms_at_once: usize,
     pub ramp: Ramp,
     pub hold: Duration,
+    pub faults: Vec<Fault>,
     pub echo: Option<Echo>,
     pub host_settings: Vec<HostSetting>,
     pub memory: Memory,
@@ -140,6 +147,8 @@ pub struct Ramp {
     pub rate: Rate,
     pub window: u32,
     pub timeout: Duration,
+    pub until: Until,
+    pub rounds: u32,
 }
 
 /// What each connection says while it is held.
@@ -163,6 +172,7 @@ pub fn decide(lab: &Lab, host: &Host) -> Result<Plan> {
 fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
     let spec = &lab.spec;
     let tuples = tuple_sum::tuple_sum(lab)?;
+    memory::check_limits(lab, host)?;
     let subnet = network::subnet(lab, host)?;
     let reactors = processes::reactors(lab, host)?;
     let swarms = processes::swarms(lab, host, &reactors)?;
@@ -172,21 +182,25 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
     let host_settings = settings::host_settings(lab, host, &reactors, &swarms)?;
     let router = network::router(spec, &nodes);
     let memory = memory::expect(spec, host, &nodes, &reactors, &swarms);
-    let limits = limits::all(lab, host, &tuples, &reactors, &memory);
+    let limits = limits::all(lab, host, &tuples, &memory);
+    limits::refuse(lab, &limits)?;
     Ok(Plan {
         lab: spec.name.clone(),
         driver: spec.driver,
         connections: spec.connections,
+        anyway: spec.anyway,
         subnet,
         links: network::links(&nodes),
+        faults: faults::all(lab, &nodes, &reactors, &swarms)?,
         nodes,
         router,
         tuples,
         server_ports: spec.server.ports.clone(),
+        dialled_ports: dialled_ports(lab).clone(),
         swarms_at_once: processes::swarms_at_once(host, &swarms),
         reactors,
         swarms,
-        ramp: Ramp { rate: spec.ramp.rate, window: spec.ramp.window, timeout: spec.ramp.timeout.0 },
+        ramp: ramp(spec),
         hold: spec.hold.0,
         echo: echo(lab),
         host_settings,
@@ -194,9 +208,15 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         first_limit: limits.first().cloned().unwrap_or_else(Limit::none),
         limits,
         runner_nofile,
-        agent_user: (host.uid == 0).then_some(NOBODY),
+        agent_user: may_become_nobody(host).then_some(NOBODY),
         expect: spec.expect.clone(),
     })
+}
+
+/// A container's root may not; its agents stay root then, without any capability.
+fn may_become_nobody(host: &Host) -> bool {
+    let needed = [Capability::Setuid, Capability::Setgid];
+    host.uid == 0 && needed.into_iter().all(|capability| host.has(capability))
 }
 
 /// What this host cannot do, shown at the place in the lab file that asks for it.
@@ -214,6 +234,16 @@ impl Plan {
         self.server().addresses.first
     }
 
+    /// Connections that are to be opened, all rounds together.
+    pub fn asked(&self) -> u64 {
+        self.connections.saturating_mul(self.ramp.rounds.into())
+    }
+
+    /// By how much a swarm goes on in its client's five-tuples from one round to the next: the client's share.
+    pub fn round_step(&self, node: usize) -> u64 {
+        self.swarms.iter().filter(|swarm| swarm.node == node).map(|swarm| swarm.count).sum()
+    }
+
     pub fn clients(&self) -> &[Node] {
         &self.nodes[1..self.router.map_or(self.nodes.len(), |router| router.node)]
     }
@@ -224,10 +254,25 @@ impl Plan {
             sources: self.nodes[swarm.node].addresses,
             source_ports: swarm.source_ports,
             server: self.server_address(),
-            server_ports: self.server_ports.clone(),
+            server_ports: self.dialled_ports.clone(),
             kernel_chooses: self.tuples.kernel_chooses,
             spread: self.tuples.is_spread().then_some(swarm.before),
         }
+    }
+}
+
+fn dialled_ports(lab: &Lab) -> &Ports {
+    lab.spec.clients.server_ports.as_ref().unwrap_or(&lab.spec.server.ports)
+}
+
+fn ramp(spec: &crate::spec::Spec) -> Ramp {
+    let ramp = &spec.ramp;
+    Ramp {
+        rate: ramp.rate,
+        window: ramp.window,
+        timeout: ramp.timeout.0,
+        until: ramp.until,
+        rounds: ramp.rounds,
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use crate::account::Account;
+use crate::driver::{Built, Remains};
 use crate::event::{Event, Phase};
 use crate::log::Listener;
 use crate::plan::Plan;
@@ -41,7 +42,7 @@ pub struct Screen {
 
 impl Screen {
     pub fn new(show: Show, plan: &Plan) -> Screen {
-        let screen = Screen { show, asked: plan.connections, phase: None, drawn: false };
+        let screen = Screen { show, asked: plan.asked(), phase: None, drawn: false };
         screen.line(&title(plan));
         screen.line("");
         screen.line(&phase_line(Phase::Check, &check_text(plan), None));
@@ -91,7 +92,7 @@ impl Screen {
         match phase {
             Phase::Check => String::new(),
             Phase::Build => {
-                let built = account.built;
+                let built = &account.built;
                 let (namespaces, links) = (grouped(built.namespaces as u64), grouped(built.links as u64));
                 format!(
                     "{namespaces} namespaces · {links} veth pairs · {} addresses",
@@ -122,16 +123,23 @@ impl Listener for Screen {
         match event {
             Event::Began { phase } => self.phase = Some((*phase, at)),
             Event::Ended { phase, seconds } => return self.finish(*phase, *seconds, account),
+            Event::Built(Built { unkept: Some(why), .. }) => {
+                self.note(&format!("after a reboot `down` will not know the host settings moved: {why}"));
+            }
             Event::Interrupted { signal } => self.note(&format!("{signal}: ending in order")),
             Event::AgentFailed { agent, why } => self.note(&format!("{agent}: {why}")),
             Event::AgentEnded { agent, how, planned: false } => {
                 self.note(&format!("{agent} ended: {how}"));
             }
             Event::AgentSilent { agent } => self.note(&format!("{agent} does not answer any more")),
-            Event::Impatient { connections, agents } => self.note(&format!(
-                "going down already: {} connections and {agents} agents are left",
-                grouped(*connections)
-            )),
+            Event::Fault { what, failed: None, .. } => self.note(&format!("on purpose: {what}")),
+            Event::Fault { what, failed: Some(why), .. } => {
+                self.note(&format!("not done: {what}: {why}"));
+            }
+            Event::Ignored { signal } => self.note(&format!("{signal}: it is going down already")),
+            Event::Impatient { agents, connections, remains } => {
+                self.note(&still_standing(*agents, *connections, *remains));
+            }
             Event::Standing => self.note("the lab stands; Ctrl-C or `c1m-lab down` ends it"),
             // Drawing for each of an agent's counts would cost more than it shows.
             Event::Progress { .. } => {}
@@ -139,6 +147,28 @@ impl Listener for Screen {
         }
         self.draw(at, account);
     }
+}
+
+/// What whoever presses Ctrl-C over and over is told.
+fn still_standing(agents: usize, connections: u64, remains: Remains) -> String {
+    let Remains { namespaces, cgroups, settings } = remains;
+    let one = |count: usize, what: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {what}")),
+        _ => Some(format!("{} {what}s", grouped(count as u64))),
+    };
+    let parts = [
+        one(agents, "agent"),
+        one(usize::try_from(connections).unwrap_or(usize::MAX), "connection"),
+        one(namespaces, "namespace"),
+        one(cgroups, "cgroup"),
+        one(settings, "host setting"),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() {
+        return "nothing stands by name any more: the kernel is still ending the namespaces".to_owned();
+    }
+    format!("still going down: {} left; `c1m-lab down` ends what a killed runner leaves", parts.join(", "))
 }
 
 fn hold_text(account: &Account) -> String {
@@ -196,4 +226,23 @@ fn check_text(plan: &Plan) -> String {
         plan.reactors.count,
         plan.swarms.len(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_still_stands_is_named() {
+        let remains = Remains { namespaces: 3, cgroups: 1, settings: 2 };
+        assert_eq!(
+            still_standing(12, 3000, remains),
+            "still going down: 12 agents, 3,000 connections, 3 namespaces, 1 cgroup, 2 host settings left; \
+             `c1m-lab down` ends what a killed runner leaves"
+        );
+        let one = still_standing(0, 0, Remains { settings: 1, ..Remains::default() });
+        assert!(one.starts_with("still going down: 1 host setting left;"), "{one}");
+        let none = still_standing(0, 0, Remains::default());
+        assert!(none.contains("the kernel is still ending the namespaces"), "{none}");
+    }
 }

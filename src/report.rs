@@ -2,7 +2,10 @@
 
 pub mod expectations;
 pub mod folder;
+pub mod junit;
 pub mod memory;
+#[cfg(test)]
+mod properties;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -12,13 +15,15 @@ use serde::Serialize;
 
 use crate::account::Account;
 use crate::agent::tally::{Operation, Row, Tally};
+use crate::diagnose::{self, Verdict};
 use crate::event::{Moment, Phase};
 use crate::exit::Exit;
+use crate::observe::names;
 use crate::plan::Plan;
+use crate::spec::Until;
 use crate::teardown::{Leftover, Restored};
 pub use expectations::Expectation;
 
-/// What one run came to.
 /// One echo in so many not sent is worth a finding.
 const LAGGING: u64 = 20;
 
@@ -26,13 +31,14 @@ const LAGGING: u64 = 20;
 const MEMORY_SOURCE: &str = "for each side: objects in use in /proc/slabinfo; as a whole: the growth of Slab, \
      KernelStack, PageTables, VmallocUsed and Percpu in /proc/meminfo";
 
+/// What one run came to.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Report {
     /// The lab's name.
     pub lab: String,
     /// The version of c1m-lab that made the run.
     pub version: &'static str,
-    /// Connections that were to be opened: asked = established + failed + untried, always.
+    /// Connections that were to be opened, in all rounds: asked = established + failed + untried, always.
     pub asked: u64,
     /// Connections that were established, seen from the clients.
     pub established: u64,
@@ -42,6 +48,8 @@ pub struct Report {
     pub untried: u64,
     /// Established connections that ended before they were to be closed, seen from the clients.
     pub lost: Ends,
+    /// Established connections when the first one failed or was lost, where `ramp.until` is `breaks`.
+    pub breaks_at: Option<u64>,
     /// How long each phase took.
     pub seconds: Seconds,
     /// Connections established per second, over the whole ramp.
@@ -54,10 +62,14 @@ pub struct Report {
     pub clients: Side,
     /// What the kernel counted.
     pub kernel: Kernel,
+    /// What looking at the kernel's counters has cost.
+    pub observing: Observing,
     /// Echo traffic during the hold; zeros where the connections were idle.
     pub echo: Echo,
     /// Host-wide settings that were moved, and what became of them.
     pub host_settings: Vec<Restored>,
+    /// Why connections are missing, the largest cause first; empty when none is.
+    pub verdicts: Vec<Verdict>,
     /// Where client, server and kernel do not agree, and agents that ended early.
     pub findings: Vec<String>,
     /// What the lab file expected, against what was measured.
@@ -118,6 +130,15 @@ pub struct Side {
     pub kernel_bytes_per_connection: Option<f64>,
 }
 
+/// What looking at the kernel's counters has cost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Observing {
+    /// How often everything was looked at.
+    pub looks: u64,
+    /// The time that took, as a share of one core over the whole run.
+    pub share_of_a_core: f64,
+}
+
 /// What the kernel counted, before the ramp, at the peak, and after the drain.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Kernel {
@@ -169,17 +190,20 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
     let mut totals = account.totals();
     // A swarm that was let go of while it was connecting never said how that went.
     let clients = &mut totals.clients;
-    let unanswered = clients.tried.saturating_sub(clients.established + clients.failed.total());
+    let unanswered = clients.unanswered();
     clients.failed.add_named(Operation::Connect, "ECANCELED", unanswered);
+    // What a swarm still held when all was over, nobody ever told to be closed.
+    clients.lost.add_named(Operation::Agent, "no answer", std::mem::take(&mut clients.open));
     let outcome = account.outcome.clone().unwrap_or_default();
     let mut report = Report {
         lab: plan.lab.clone(),
         version: env!("CARGO_PKG_VERSION"),
-        asked: plan.connections,
+        asked: plan.asked(),
         established: totals.clients.established,
         failed: ends(&totals.clients.failed),
-        untried: plan.connections.saturating_sub(totals.clients.tried),
+        untried: plan.asked().saturating_sub(totals.clients.tried),
         lost: ends(&totals.clients.lost),
+        breaks_at: account.broke_at,
         seconds: seconds(account),
         rate_per_second: account.rate_per_second().map(|rate| rate as u64),
         peak_rate_per_second: (account.peak_per_second > 0).then_some(account.peak_per_second),
@@ -197,8 +221,10 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
             ..Side::default()
         },
         kernel: kernel(account),
+        observing: observing(account),
         echo: echo(account),
         host_settings: outcome.restored,
+        verdicts: diagnose::diagnose(plan, account),
         findings: findings(account),
         expectations: Vec::new(),
         left_behind: outcome.left_behind,
@@ -237,12 +263,19 @@ fn kernel(account: &Account) -> Kernel {
         sockets_peak: peak.map(|sample| sample.tcp_in_use()),
         sockets_after_drain: drained.map(|sample| sample.tcp_in_use()),
         time_wait_after_drain: drained.map(|sample| sample.time_wait()),
-        files_open_peak: peak.and_then(|sample| sample.files_open),
+        files_open_peak: peak.and_then(|sample| sample.level(names::HOST, names::FILES_OPEN)),
         bytes_before: before.map(|sample| sample.kernel_bytes()),
         bytes_peak: peak.map(|sample| sample.kernel_bytes()),
         bytes_per_connection: None,
         memory_source: MEMORY_SOURCE,
     }
+}
+
+fn observing(account: &Account) -> Observing {
+    let seconds: f64 = account.seconds.values().sum();
+    let spent = account.looking_us as f64 / 1e6;
+    let share = if seconds > 0.0 { (spent / seconds * 1e5).round() / 1e5 } else { 0.0 };
+    Observing { looks: account.looks, share_of_a_core: share }
 }
 
 fn echo(account: &Account) -> Echo {
@@ -278,16 +311,20 @@ fn findings(account: &Account) -> Vec<String> {
         findings
             .push(format!("at the end of {phase} clients held {clients} connections, the server {server}"));
     }
+    if let Some(why) = &account.built.unkept {
+        findings
+            .push(format!("the host settings that were moved could not be kept for after a reboot: {why}"));
+    }
     for (agent, how) in &account.ended_early {
         findings.push(format!("{agent} was lost during the run: {how}"));
     }
     let echo = totals.clients.echo;
-    if echo.skipped * LAGGING > echo.sent {
+    if echo.skipped.saturating_mul(LAGGING) > echo.sent {
         let skipped = grouped(echo.skipped);
         findings
             .push(format!("{skipped} echoes were due and not sent: the ends did not keep up with the plan"));
     }
-    let unanswered = echo.sent.saturating_sub(echo.answered + echo.wrong);
+    let unanswered = echo.unanswered();
     if unanswered > 0 {
         findings.push(format!("{} echoes were never answered", grouped(unanswered)));
     }
@@ -315,6 +352,13 @@ fn explain_nulls(report: &mut Report, plan: &Plan) {
         if seconds.is_none() {
             missing(&format!("seconds.{phase}"), "the run ended before this phase did");
         }
+    }
+    if report.breaks_at.is_none() {
+        let why = match plan.ramp.until {
+            Until::Breaks => "nothing broke",
+            Until::Done => "the ramp was not to go on until something breaks",
+        };
+        missing("breaks_at", why);
     }
     if report.rate_per_second.is_none() {
         missing("rate_per_second", "the ramp did not end");

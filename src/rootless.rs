@@ -1,20 +1,30 @@
 //! A lab without root: the runner moves into a user namespace of its own, where it may make networks.
 //!
 //! There it also has its own `/run`, so that names and journals of such a lab are nobody else's, and go
-//! with it. What belongs to the whole host stays out of reach.
+//! with it; what root's labs keep for after a reboot it does not see. What belongs to the whole host stays out of reach.
 
 use std::fs;
 use std::io;
 
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::error::{Error, Result};
 use crate::host::{Capability, Host};
+use crate::journal::kept;
 use crate::kernel::proc;
 
 /// What root of a user namespace may do to the namespaces that belong to it.
 const WITHIN: [Capability; 3] = [Capability::SysAdmin, Capability::NetAdmin, Capability::NetBindService];
+
+/// What it takes to make a lab: namespaces with names; links, addresses and routes.
+const NEEDED: [Capability; 2] = [Capability::SysAdmin, Capability::NetAdmin];
+
+/// Whether this process may make a lab without a user namespace.
+pub fn is_unneeded(host: &Host) -> bool {
+    NEEDED.into_iter().all(|capability| host.has(capability))
+}
 
 /// Whether this machine lets an ordinary user have a user namespace, as far as its settings tell.
 pub fn is_likely() -> bool {
@@ -35,13 +45,28 @@ pub fn enter(host: &Host) -> Result<Host> {
             Error::host(
                 "starting the lab",
                 format!(
-                    "this process lacks CAP_SYS_ADMIN and CAP_NET_ADMIN (to make networks), and a user namespace \
-                     where it would have them is not allowed here: {error}"
+                    "this process lacks {} (to make networks), and a user namespace where it would have them is \
+                     not allowed here: {error}",
+                    missing(host)
                 ),
             )
-            .remedy("run it as root: `sudo c1m-lab up …`; or allow user namespaces (`sysctl user.max_user_namespaces`)")
+            .remedy(remedy(uid))
         })?;
     Ok(Host { capabilities: WITHIN.into_iter().collect(), ..host.clone() })
+}
+
+fn missing(host: &Host) -> String {
+    let missing = NEEDED.into_iter().filter(|capability| !host.has(*capability));
+    missing.map(|capability| capability.to_string()).collect::<Vec<_>>().join(" and ")
+}
+
+fn remedy(uid: u32) -> &'static str {
+    match uid {
+        0 => "in a container, add them: `--cap-add SYS_ADMIN --cap-add NET_ADMIN`",
+        _ => {
+            "run it as root: `sudo c1m-lab up …`; or allow user namespaces (`sysctl user.max_user_namespaces`)"
+        }
+    }
 }
 
 fn settle(uid: u32, gid: u32) -> io::Result<()> {
@@ -52,6 +77,13 @@ fn settle(uid: u32, gid: u32) -> io::Result<()> {
     let nothing: Option<&str> = None;
     // Nothing mounted here is to be seen outside.
     mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?;
-    mount(Some("c1m-lab"), "/run", Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some("mode=755"))?;
+    for place in ["/run", kept::DIRECTORY] {
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+        match mount(Some("c1m-lab"), place, Some("tmpfs"), flags, Some("mode=755")) {
+            // No lab of root's keeps anything.
+            Err(Errno::ENOENT) if place == kept::DIRECTORY => {}
+            done => done?,
+        }
+    }
     Ok(())
 }

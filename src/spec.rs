@@ -4,10 +4,12 @@
 
 #![forbid(unsafe_code)]
 
-mod auto;
+mod client_ports;
+mod faults;
 mod load;
 mod not_yaml;
 mod overrides;
+mod processes;
 mod read;
 mod schema;
 mod source;
@@ -25,11 +27,14 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::cause::Causes;
 use crate::units::{Bytes, Count, Period, PortRange, Ports, Rate, Share, Subnet};
 
-pub use auto::{ClientPorts, Reactors};
+pub use client_ports::ClientPorts;
+pub use faults::{Blow, FaultSpec, Moment};
 pub use load::{LARGEST_FILE, Lab, load, parse};
 pub use overrides::Override;
+pub use processes::Processes;
 pub use schema::schema;
 pub use source::Source;
 
@@ -51,6 +56,9 @@ pub struct Spec {
     #[serde(with = "as_count")]
     #[schemars(with = "Count", extend("minimum" = 1))]
     pub connections: u64,
+    /// Run even where the plan knows that not every connection can be had, to see what happens.
+    #[serde(default)]
+    pub anyway: bool,
     /// The end that accepts the connections.
     #[serde(default)]
     pub server: ServerSpec,
@@ -69,6 +77,9 @@ pub struct Spec {
     /// What the connections carry while they are held.
     #[serde(default)]
     pub traffic: TrafficSpec,
+    /// What breaks on purpose during the run, for example `[{at: hold, do: kill, agent: reactor-1}]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultSpec>,
     /// What each process may use.
     #[serde(default)]
     pub limits: LimitsSpec,
@@ -96,7 +107,7 @@ pub struct ServerSpec {
     /// The ports the server listens on: a port, a range such as 9900-9999, or a list of them.
     pub ports: Ports,
     /// How many processes accept: `auto` starts another one only when the descriptors of the last are used up.
-    pub reactors: Reactors,
+    pub reactors: Processes,
     /// How many connections may wait to be accepted on each port, for example 65536; without it, the lab chooses.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
@@ -116,6 +127,12 @@ pub struct ClientsSpec {
     /// The source ports of each address, for example 1024-65535; `auto` leaves the choice to the kernel, which
     /// takes them from `net.ipv4.ip_local_port_range`, and searches ever longer once half of them are taken.
     pub ports: ClientPorts,
+    /// How many processes each client is: `auto` takes as many as the descriptors need.
+    pub processes: Processes,
+    /// The server ports to connect to, for example 9900-9909; without it, those that the server listens on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Ports")]
+    pub server_ports: Option<Ports>,
 }
 
 /// How the clients reach the server.
@@ -170,6 +187,22 @@ pub struct RampSpec {
     pub window: u32,
     /// How long an attempt to connect may take before it counts as failed, for example 10s.
     pub timeout: Period,
+    /// How often to open all connections: before each next round the clients close them in the orderly way.
+    #[schemars(range(min = 1))]
+    pub rounds: u32,
+    /// When to stop opening connections.
+    pub until: Until,
+}
+
+/// When to stop opening connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Until {
+    /// When all have been tried.
+    #[default]
+    Done,
+    /// When the first one fails or is lost: `connections` is only a bound, and leaving out the rest is no failure.
+    Breaks,
 }
 
 /// What the connections carry while they are held.
@@ -267,18 +300,27 @@ pub struct ExpectSpec {
     /// Opening all connections takes at most so long, for example 60s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<Period>,
+    /// Exactly these causes keep connections from being there: `none`, or causes joined by commas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Causes>,
 }
 
 impl Default for ServerSpec {
     fn default() -> Self {
         let ports = Ports(vec![PortRange { first: 9900, last: 9999 }]);
-        ServerSpec { ports, reactors: Reactors::Auto, backlog: None }
+        ServerSpec { ports, reactors: Processes::Auto, backlog: None }
     }
 }
 
 impl Default for ClientsSpec {
     fn default() -> Self {
-        ClientsSpec { count: 1, addresses: 16, ports: ClientPorts::Range(UNPRIVILEGED) }
+        ClientsSpec {
+            count: 1,
+            addresses: 16,
+            ports: ClientPorts::Range(UNPRIVILEGED),
+            processes: Processes::Auto,
+            server_ports: None,
+        }
     }
 }
 
@@ -306,7 +348,13 @@ impl NetworkSpec {
 
 impl Default for RampSpec {
     fn default() -> Self {
-        RampSpec { rate: Rate::Max, window: 256, timeout: Period(Duration::from_secs(10)) }
+        RampSpec {
+            rate: Rate::Max,
+            window: 256,
+            timeout: Period(Duration::from_secs(10)),
+            until: Until::Done,
+            rounds: 1,
+        }
     }
 }
 

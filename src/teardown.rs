@@ -55,13 +55,10 @@ pub struct Outcome {
 /// Takes down everything that the journal knows to stand. What was undone is crossed off at once, so that
 /// it can be called again after any interruption.
 pub async fn undo(journal: &mut Journal) -> Result<Outcome> {
-    let mut outcome = Outcome::default();
-    if journal.header().is_some_and(|header| header.boot_id != proc::boot_id()) {
-        // After a reboot nothing of it can still be there: not one of these lives on a disk.
-        let ids: Vec<u64> = journal.standing().iter().map(|standing| standing.id).collect();
-        cross_off(journal, &ids);
-        return Ok(outcome);
+    if journal.header().is_some_and(journal::Header::is_of_an_earlier_boot) {
+        return Ok(undo_after_reboot(journal));
     }
+    let mut outcome = Outcome::default();
     end_processes(&journal.standing()).await;
     let witness = watch_namespaces(&journal.standing()).await;
     for attempt in 1..=TRIES {
@@ -74,6 +71,51 @@ pub async fn undo(journal: &mut Journal) -> Result<Outcome> {
     }
     wait_for_namespaces(witness, &mut outcome).await;
     Ok(outcome)
+}
+
+/// After a reboot nothing can still be there but a setting that someone has made to last: nothing else of it
+/// lives on a disk.
+fn undo_after_reboot(journal: &mut Journal) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut undone = Vec::new();
+    let others = journal::moved_by_others(&journal.lab);
+    for standing in journal.standing() {
+        if let Change::Setting { key, before, during } = &standing.change {
+            match restore_after_reboot(key, before, during, &others) {
+                Ok(restored) => outcome.restored.push(restored),
+                Err(leftover) => {
+                    outcome.left_behind.push(leftover);
+                    continue;
+                }
+            }
+        }
+        undone.push(standing.id);
+    }
+    cross_off(journal, &undone);
+    outcome
+}
+
+fn restore_after_reboot(
+    key: &str,
+    before: &str,
+    during: &str,
+    others: &[Moved],
+) -> Result<Restored, Leftover> {
+    let now = proc::read_sysctl(key);
+    let lasted = now.as_ref().is_ok_and(|now| same(now, during) && !same(now, before));
+    let user = others.iter().find(|other| other.key == key);
+    if lasted && user.is_none() {
+        let restored = restore(key, before, during)?;
+        let note = format!("it was still {during} after a reboot, and is {} again", restored.after);
+        return Ok(Restored { note: Some(note), ..restored });
+    }
+    let note = match (&now, user) {
+        (Ok(now), Some(other)) => format!("it is {now} since the reboot, by the lab `{}`", other.lab),
+        (Ok(now), None) => format!("it is {now} since the reboot, by itself"),
+        (Err(error), _) => format!("it is not there since the reboot: {error}"),
+    };
+    let (key, before, during) = (key.to_owned(), before.to_owned(), during.to_owned());
+    Ok(Restored { key, before, during, after: now.unwrap_or_default(), note: Some(note) })
 }
 
 fn undo_once(journal: &mut Journal, outcome: &mut Outcome) {

@@ -1,5 +1,6 @@
 //! The life of one run: build, ramp, hold, drain, down. It reads aloud like the screen.
 
+mod faults;
 mod pump;
 #[cfg(test)]
 mod tests;
@@ -14,9 +15,12 @@ use crate::driver::{AgentId, Driver};
 use crate::error::{Error, Result};
 use crate::event::{Event, Moment, Phase};
 use crate::log::Log;
+use crate::observe::{Depth, Sample, Watch};
 use crate::plan::Plan;
+use crate::spec::{Moment as FaultMoment, Until};
 use crate::teardown::Outcome;
 use crate::units::Rate;
+use faults::Faults;
 pub use pump::{Interrupts, Stop};
 
 /// How long agents may take to be ready, and to answer what is answered at once.
@@ -32,6 +36,8 @@ pub struct Run<'a, D: Driver> {
     log: &'a mut Log,
     interrupts: Interrupts,
     ramp: RampState,
+    faults: Faults,
+    watch: Watch,
 }
 
 /// Who is next, while the ramp goes on.
@@ -46,7 +52,16 @@ struct RampState {
 
 impl<'a, D: Driver> Run<'a, D> {
     pub fn new(plan: &'a Plan, driver: D, log: &'a mut Log, interrupts: Interrupts) -> Self {
-        Run { plan, driver, crew: Crew::default(), log, interrupts, ramp: RampState::default() }
+        Run {
+            plan,
+            driver,
+            crew: Crew::default(),
+            log,
+            interrupts,
+            ramp: RampState::default(),
+            faults: Faults::of(&plan.faults),
+            watch: Watch::default(),
+        }
     }
 
     /// Everything from build to down. Whatever goes wrong, the way down is taken.
@@ -107,19 +122,78 @@ impl<'a, D: Driver> Run<'a, D> {
         }
         let began = self.begin(Phase::Ramp);
         self.crew.order(AgentId::Reactor(0), &Order::Go).await;
+        self.faults_begin(FaultMoment::Ramp).await;
+        for round in 1..=self.plan.ramp.rounds {
+            self.open_all().await;
+            if round == self.plan.ramp.rounds || !self.goes_on() {
+                break;
+            }
+            self.log.tell(Event::RoundOver { round });
+            self.close_all().await;
+        }
+        self.tell_progress();
+        self.end(Phase::Ramp, began);
+    }
+
+    async fn open_all(&mut self) {
+        self.ramp.next_swarm = 0;
         for _ in 0..self.plan.swarms_at_once {
             self.ramp_next_swarm().await;
         }
         let patience = self.plan.ramp.timeout + PROMPT;
-        while !self.pump_while_moving(patience, Self::everything_is_tried).await && self.goes_on() {
+        while !self.pump_while_moving(patience, Self::ramp_is_over).await && self.goes_on() {
             // Whoever is at it does not get on: the others have their turn.
             self.give_up_on_silent();
             self.ramp.ramping = 0;
             self.ramp_next_swarm().await;
         }
+        self.stop_if_broken().await;
         self.settle().await;
-        self.tell_progress();
-        self.end(Phase::Ramp, began);
+    }
+
+    /// Ends a round: the clients close everything, and the server takes it for what it is.
+    async fn close_all(&mut self) {
+        self.faults_begin(FaultMoment::Closing).await;
+        self.crew.order_all(crew::reactors, &Order::Closing { planned: true }).await;
+        self.crew.order_all(crew::swarms, &Order::Close).await;
+        // If they cannot agree the next round goes on all the same, and shows what came of it.
+        self.pump_while_moving(self.settling(), Self::all_is_closed).await;
+        self.crew.order_all(crew::reactors, &Order::Closing { planned: false }).await;
+    }
+
+    fn all_is_closed(&self) -> bool {
+        let totals = self.log.account.totals();
+        totals.clients.open == 0 && totals.server.open == 0
+    }
+
+    fn ramp_is_over(&self) -> bool {
+        self.everything_is_tried() || self.has_broken()
+    }
+
+    /// Whether the ramp was to go on until a connection fails or is lost, and one has.
+    fn has_broken(&self) -> bool {
+        self.plan.ramp.until == Until::Breaks && {
+            let clients = self.log.account.totals().clients;
+            clients.failed.total() + clients.lost.total() > 0
+        }
+    }
+
+    /// Whoever still connects stops: it is known where the limit is.
+    async fn stop_if_broken(&mut self) {
+        if !self.has_broken() {
+            return;
+        }
+        let established = self.log.account.totals().clients.established;
+        self.log.tell(Event::Breaks { established });
+        self.stop_connecting().await;
+    }
+
+    /// What is under way is given up at the drain.
+    async fn stop_connecting(&mut self) {
+        self.ramp.next_swarm = self.plan.swarms.len() as u32;
+        self.ramp.ramping = 0;
+        self.crew.order_all(crew::swarms, &Order::Rest).await;
+        self.hear_answers(PROMPT).await;
     }
 
     fn everything_is_tried(&self) -> bool {
@@ -137,9 +211,14 @@ impl<'a, D: Driver> Run<'a, D> {
             totals.server.open == totals.clients.open
         };
         self.crew.order_all(crew::reactors, &Order::Tell).await;
-        if !self.pump_while_moving(SETTLE, agree).await {
+        if !self.pump_while_moving(self.settling(), agree).await {
             self.tell_unsettled(Phase::Ramp);
         }
+    }
+
+    /// A lab that is quick to give up a connect is quick to give up waiting for both sides to agree.
+    fn settling(&self) -> Duration {
+        SETTLE.min(self.plan.ramp.timeout)
     }
 
     fn tell_unsettled(&mut self, phase: Phase) {
@@ -169,6 +248,7 @@ impl<'a, D: Driver> Run<'a, D> {
         let began = self.begin(Phase::Hold);
         self.weigh().await;
         self.sample(Moment::Peak);
+        self.faults_begin(FaultMoment::Hold).await;
         if !self.plan.hold.is_zero() {
             self.crew.order_all(crew::swarms, &Order::Hold).await;
             self.pump_for(self.plan.hold, |_| false).await;
@@ -203,18 +283,14 @@ impl<'a, D: Driver> Run<'a, D> {
         self.interrupts.ignore();
         if self.ramp.ramping > 0 {
             // Whoever still connects must stop before the routes go, or finds the network unreachable.
-            self.crew.order_all(crew::swarms, &Order::Rest).await;
-            self.hear_answers(PROMPT).await;
+            self.stop_connecting().await;
         }
         if let Err(error) = self.driver.part(self.plan).await {
             self.log.tell(Event::Broke { why: error.to_string() });
         }
         self.crew.order_all(crew::everyone, &Order::Drain).await;
-        let drained = |run: &Self| {
-            let totals = run.log.account.totals();
-            totals.clients.open == 0 && totals.server.open == 0
-        };
-        if !self.pump_while_moving(SETTLE, drained).await {
+        self.wake_the_stopped().await;
+        if !self.pump_while_moving(SETTLE, Self::all_is_closed).await {
             self.tell_unsettled(Phase::Drain);
         }
         self.sample(Moment::Drained);
@@ -232,15 +308,14 @@ impl<'a, D: Driver> Run<'a, D> {
     }
 
     async fn take_down(&mut self) -> Result<Outcome> {
-        let (driver, interrupts, log) = (&mut self.driver, &mut self.interrupts, &mut self.log);
-        let down = driver.down();
+        let lookout = self.driver.lookout();
+        let down = self.driver.down();
         tokio::pin!(down);
         loop {
             tokio::select! {
                 outcome = &mut down => return outcome,
-                _ = interrupts.next() => {
-                    let agents = self.crew.living(crew::everyone).len();
-                    log.tell(Event::Impatient { connections: log.account.totals().clients.open, agents });
+                signal = self.interrupts.next() => {
+                    pump::ignore(signal, &mut self.interrupts, &self.crew, self.log, &lookout);
                 }
             }
         }
@@ -256,8 +331,18 @@ impl<'a, D: Driver> Run<'a, D> {
     }
 
     fn sample(&mut self, moment: Moment) {
-        let sample = self.driver.sample(self.plan);
+        let sample = self.look(Depth::Full);
         self.log.tell(Event::Kernel { moment, sample });
+    }
+
+    /// Looks at the machine, and tells what has changed.
+    fn look(&mut self, depth: Depth) -> Sample {
+        let began = std::time::Instant::now();
+        let sample = self.driver.sample(depth);
+        let spent = began.elapsed();
+        let changes = self.watch.take(sample.clone(), spent);
+        self.log.tell(Event::Observed { micros: spent.as_micros() as u64, changes });
+        sample
     }
 
     async fn start(&mut self, agents: &[AgentId]) -> Result<()> {
@@ -311,6 +396,8 @@ impl<'a, D: Driver> Run<'a, D> {
                     tuples: plan.tuples_of(swarm),
                     first: swarm.first,
                     count: swarm.count,
+                    round_step: plan.round_step(swarm.node),
+                    rounds: plan.ramp.rounds,
                     window: plan.ramp.window,
                     timeout_ms: plan.ramp.timeout.as_millis() as u64,
                     rate: match plan.ramp.rate {

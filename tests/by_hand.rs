@@ -4,6 +4,7 @@ mod common;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use common::*;
 
@@ -61,9 +62,39 @@ fn a_client_opens_three_thousand_to_a_server() {
 
 #[test]
 fn a_client_without_a_server_says_why() {
-    let output =
-        run(&["client", "127.0.0.1", "21990", "--ports", "1", "--connections", "10", "--hold", "0s"]);
+    // Without --hold it would hold until Ctrl-C, if there were anything to hold.
+    let mut client = c1m_lab(&["client", "127.0.0.1", "21990", "--ports", "1", "--connections", "10"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the client runs");
+    assert_ends(&mut client);
+    let output = client.wait_with_output().expect("a child");
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(told.contains("established 0 + failed 10") && told.contains("ECONNREFUSED"), "{told}");
+    assert_eq!(stderr(&output), "nothing is connected: there is nothing to hold\n");
+}
+
+#[test]
+fn a_client_whose_server_goes_away_ends() {
+    let start = |arguments: &[&str]| {
+        let piped = c1m_lab(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        Server(piped.expect("it runs"))
+    };
+    let mut server = start(&["server", "--ports", "21980", "--address", "127.0.0.1"]);
+    let mut told = BufReader::new(server.0.stdout.take().expect("its output")).lines();
+    told.next().expect("a first line").expect("text");
+    let mut client = start(&["client", "127.0.0.1", "21980", "--ports", "1", "--connections", "1K"]);
+    let mut told = BufReader::new(client.0.stdout.take().expect("its output")).lines().map_while(Result::ok);
+    assert!(told.any(|line| line == "asked 1,000 = established 1,000 + failed 0 + untried 0"));
+    drop(server);
+    assert_ends(&mut client.0);
+    assert_eq!(client.0.wait().expect("a child").code(), Some(1));
+    let told: Vec<String> = told.collect();
+    assert!(told.iter().any(|line| line.contains("1,000 lost: receive")), "{told:?}");
+}
+
+fn assert_ends(child: &mut Child) {
+    wait_for("the client", Duration::from_secs(20), || child.try_wait().expect("a child").is_some());
 }

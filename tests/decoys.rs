@@ -41,10 +41,25 @@ fn a_name_that_is_taken_is_refused() {
     let mut sleeper = Sleeper::new(&lab);
     let namespace = Stranger::new(&format!("c1m-{}-client-1", lab.name));
     let before = Snapshot::take(&[&lab.folder]);
-    let refused = run(&["up", &lab.file(LAB), "--out", &lab.out()]);
+    let was = setting();
+    let text = format!("{LAB}sysctl: {{host: {{{SETTING}: {}}}}}\n", was + 1000);
+    let refused = run(&["up", &lab.file(&text), "--out", &lab.out()]);
     assert_eq!(refused.status.code(), Some(3), "{}", stderr(&refused));
     assert!(stderr(&refused).contains(&namespace.0), "{}", stderr(&refused));
     assert!(sleeper.is_alive());
+    // What was begun is reported all the same: nothing was tried, and what was moved is back.
+    let report = file(&lab, "report.json");
+    assert_eq!(
+        (&report["exit"], &report["asked"], &report["untried"]),
+        (&3.into(), &400.into(), &400.into())
+    );
+    assert!(report["broke"].as_str().is_some_and(|why| why.contains(&namespace.0)), "{report:#}");
+    let restored = &report["host_settings"][0];
+    assert_eq!(
+        (&restored["key"], &restored["after"]),
+        (&SETTING.into(), &was.to_string().into()),
+        "{report:#}"
+    );
     before.assert_unchanged(&[&lab.folder]);
 }
 
@@ -198,11 +213,12 @@ fn nothing_of_before_a_reboot_is_touched() {
     let lab = TestLab::new("d-boot");
     let (mut sleeper, namespace) = (Sleeper::new(&lab), Stranger::new(&format!("c1m-{}-server", lab.name)));
     let before = Snapshot::take(&[&lab.folder]);
-    let now = setting().to_string();
+    // What it reads now is not what the lab made it.
+    let during = (setting() + 1).to_string();
     let changes = [
         json!({"what": "process", "name": "swarm 1", "pid": sleeper.0.id(), "start_time": sleeper.start_time()}),
         json!({"what": "namespace", "name": namespace.0, "identity": namespace.identity()}),
-        json!({"what": "setting", "key": SETTING, "before": "77", "during": now}),
+        json!({"what": "setting", "key": SETTING, "before": "77", "during": during}),
     ];
     write_journal(&lab, "00000000-0000-0000-0000-000000000000", &changes, "");
     assert_goes_down(&lab);

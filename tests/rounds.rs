@@ -9,6 +9,7 @@ mod running;
 mod snapshot;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -95,13 +96,18 @@ impl Table {
         *entry = (entry.0 + 1, entry.1 + u64::from(leaves));
     }
 
-    fn print(&self) {
-        println!("{:<8} {:<14} {:>6} {:>9}", "phase", "signal", "rounds", "leftovers");
+    /// To stderr itself, past the test harness: it is worth a look also where every test passes.
+    fn print(&self, title: &str) {
+        let mut text =
+            format!("\n{title}\n{:<8} {:<14} {:>6} {:>9}\n", "phase", "signal", "rounds", "leftovers");
         for ((phase, signal), (rounds, leftovers)) in &self.0 {
             // It may be over before the signal comes.
             let phase = PHASES.get(*phase).unwrap_or(&"after");
-            println!("{phase:<8} {signal:<14} {rounds:>6} {leftovers:>9}");
+            text += &format!("{phase:<8} {signal:<14} {rounds:>6} {leftovers:>9}\n");
         }
+        let all = self.0.values().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+        text += &format!("{:<8} {:<14} {:>6} {:>9}\n", "all", "", all.0, all.1);
+        let _ = std::io::stderr().write_all(text.as_bytes());
     }
 }
 
@@ -111,6 +117,7 @@ struct Host {
     text: String,
     phases: [Duration; PHASES.len()],
     before: Snapshot,
+    seed: u64,
     draw: Draw,
     table: Table,
     trouble: Vec<String>,
@@ -133,7 +140,16 @@ impl Host {
         let seed = number("C1M_SEED", SEED);
         println!("seed {seed}, {} things to compare", before.len());
         (
-            Host { lab, text, phases, before, draw: Draw(seed), table: Table::default(), trouble: vec![] },
+            Host {
+                lab,
+                text,
+                phases,
+                before,
+                seed,
+                draw: Draw(seed),
+                table: Table::default(),
+                trouble: vec![],
+            },
             bystander,
         )
     }
@@ -162,7 +178,7 @@ impl Host {
     }
 
     fn end(self) {
-        self.table.print();
+        self.table.print(&format!("rounds of {}, seed {}", self.lab.name, self.seed));
         assert!(self.trouble.is_empty(), "{}", self.trouble.join("\n"));
         let missed: Vec<_> = (0..PHASES.len())
             .filter(|phase| !self.table.0.keys().any(|(hit, _)| hit == phase))

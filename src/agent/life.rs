@@ -14,7 +14,7 @@ use super::handover::{self, Predecessor, Successor};
 use super::hold::Passes;
 use super::mail::{Letters, Mailbox};
 use super::reactor::{self, Reactor};
-use super::swarm::{self, Swarm};
+use super::swarm::{self, How, Swarm};
 use super::{Order, ReactorOrder, SwarmOrder, Word};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -182,6 +182,10 @@ fn obey_as_reactor(order: &Order, reactor: &mut Reactor, mail: &mut Mailbox) -> 
             mail.send(&Word::Accepting)
         }
         Order::Tell => Ok(()),
+        Order::Closing { planned } => {
+            reactor.expect_closing(*planned);
+            Ok(())
+        }
         Order::Drain => {
             reactor.drain();
             Ok(())
@@ -196,6 +200,8 @@ enum Phase {
     Ramp,
     Hold(Passes),
     Rest(Instant),
+    /// A round is over.
+    Close,
     Drain,
 }
 
@@ -259,8 +265,16 @@ fn step(phase: &mut Phase, swarm: &mut Swarm, mail: &mut Mailbox) -> io::Result<
             *phase = Phase::Idle;
             Ok(None)
         }
+        Phase::Close => {
+            if !swarm.close_some(How::Orderly) {
+                return Ok(Some(Duration::ZERO));
+            }
+            mail.send_counts(&swarm.counts())?;
+            *phase = Phase::Idle;
+            Ok(None)
+        }
         Phase::Drain => {
-            if !swarm.close_some() {
+            if !swarm.close_some(How::AtOnce) {
                 return Ok(Some(Duration::ZERO));
             }
             mail.send_counts(&swarm.counts())?;
@@ -290,6 +304,10 @@ fn obey_as_swarm(
         Order::Rest => {
             swarm.rest();
             Phase::Rest(Instant::now() + patience)
+        }
+        Order::Close => {
+            swarm.give_up();
+            Phase::Close
         }
         Order::Drain => {
             swarm.give_up();

@@ -10,10 +10,10 @@ use rustix::io::Errno;
 
 use super::{Counts, Order, Word};
 
-/// An order is at most a few KB; a longer line is no order.
 /// When nothing has happened for so long, counts are told at once.
 const QUIET: Duration = Duration::from_millis(20);
 
+/// An order is at most a few KB; a longer line is no order.
 const LONGEST_LINE: usize = 1 << 20;
 
 pub struct Mailbox {
@@ -43,7 +43,7 @@ impl Mailbox {
                 Err(error) => return Err(error.into()),
             }
         }
-        let order = serde_json::from_slice(&line)?;
+        let order = Order::read(&line)?;
         Ok(Some((Mailbox { partial: Vec::new(), sent: Counts::default() }, order)))
     }
 
@@ -76,7 +76,7 @@ impl Mailbox {
         }
         while let Some(end) = self.partial.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.partial.drain(..=end).collect();
-            letters.orders.push(serde_json::from_slice(&line)?);
+            letters.orders.push(Order::read(&line)?);
         }
         Ok(letters)
     }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
@@ -27,7 +27,7 @@ const CLOSE_AT_A_TIME: usize = 256;
 
 const ECHO_BUFFER: usize = 64 * 1024;
 
-/// How long to leave the listeners alone when the system has no room for another connection.
+/// How long to leave the listeners alone when there is no room for another connection.
 const RETRY: Duration = Duration::from_millis(20);
 
 pub struct Reactor {
@@ -35,17 +35,29 @@ pub struct Reactor {
     events: Events,
     listeners: Vec<OwnedFd>,
     accepting: bool,
-    /// Listeners whose queues may still hold connections that could not be accepted.
-    retry: bool,
+    /// There was no room for another connection: until then the listeners are left alone, and their queues may
+    /// hold connections.
+    no_room_until: Option<Instant>,
+    /// Events that wait until the orders that came with them are obeyed: those say how the rest counts.
+    later: Vec<Moved>,
     /// At index `descriptor`: the connection.
     held: Vec<Option<OwnedFd>>,
     capacity: u64,
-    /// Closings are planned from now on.
+    /// What the other side closes now is planned.
+    closing: bool,
+    /// Everything is being closed, by this side too.
     draining: bool,
     counts: Counts,
     buffer: Vec<u8>,
     /// Echoes that did not fit into a socket's send buffer.
     unsent: HashMap<RawFd, Vec<u8>>,
+}
+
+/// Something happened to a listener or a connection.
+#[derive(Clone, Copy)]
+struct Moved {
+    token: Token,
+    ended: bool,
 }
 
 /// What a turn of the loop brought that concerns the caller.
@@ -66,9 +78,11 @@ impl Reactor {
             events: Events::with_capacity(EVENTS),
             listeners: Vec::new(),
             accepting: false,
-            retry: false,
+            no_room_until: None,
+            later: Vec::new(),
             held: Vec::new(),
             capacity,
+            closing: false,
             draining: false,
             counts: Counts::default(),
             buffer: Vec::new(),
@@ -120,9 +134,14 @@ impl Reactor {
         self.listeners.clear();
     }
 
-    /// Closings are planned from now on.
+    /// Whether what the other side closes from now on is planned.
+    pub fn expect_closing(&mut self, planned: bool) {
+        self.closing = planned;
+    }
+
+    /// Closings are planned from now on. What waits to be accepted is nobody's any more.
     pub fn drain(&mut self) {
-        self.draining = true;
+        (self.closing, self.draining, self.accepting) = (true, true, false);
     }
 
     pub fn draining(&self) -> bool {
@@ -145,44 +164,65 @@ impl Reactor {
         self.held.is_empty()
     }
 
-    /// Waits for events, at most `wait`, and handles them.
+    /// Waits for events, at most `wait`, and handles them. What comes together with something for the caller is
+    /// handled with the next turn.
     pub fn turn(&mut self, wait: Option<Duration>) -> io::Result<Turn> {
-        let wait = if self.retry { Some(wait.map_or(RETRY, |wait| wait.min(RETRY))) } else { wait };
+        let mut moved = std::mem::take(&mut self.later);
+        let wait = if moved.is_empty() { self.wait(wait) } else { Some(Duration::ZERO) };
         match self.poll.poll(&mut self.events, wait) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Turn::default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.later = moved;
+                return Ok(Turn::default());
+            }
             other => other?,
         }
         let before = self.counts.established;
         let mut turn = Turn { quiet: self.events.is_empty(), ..Turn::default() };
-        // Taken out for the loop, so that the handlers below can borrow the rest.
-        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        for event in &events {
+        for event in &self.events {
+            let ended = event.is_read_closed() || event.is_write_closed() || event.is_error();
             match event.token() {
                 token if token.0 >= OUTSIDE => turn.outside.push(token),
-                Token(listener) if listener >= LISTENER => {
-                    turn.full |= self.accept_from(listener - LISTENER);
-                }
-                Token(descriptor) => {
-                    let ended = event.is_read_closed() || event.is_write_closed() || event.is_error();
-                    self.serve(descriptor, ended);
-                }
+                token => moved.push(Moved { token, ended }),
             }
         }
-        self.events = events;
-        if self.retry && self.accepting {
-            self.retry = false;
-            for index in 0..self.listeners.len() {
-                turn.full |= self.accept_from(index);
+        if !turn.outside.is_empty() {
+            self.later = moved;
+            return Ok(turn);
+        }
+        for Moved { token: Token(token), ended } in moved {
+            match token.checked_sub(LISTENER) {
+                Some(listener) => turn.full |= self.accept_from(listener),
+                None => self.serve(token, ended),
             }
         }
+        turn.full |= self.accept_again();
         turn.full &= self.accepting;
         turn.accepted = self.counts.established - before;
         Ok(turn)
     }
 
+    fn wait(&self, wait: Option<Duration>) -> Option<Duration> {
+        let retry = self.no_room_until.filter(|_| self.accepting);
+        let retry = retry.map(|until| until.saturating_duration_since(Instant::now()));
+        [wait, retry].into_iter().flatten().min()
+    }
+
+    /// Whether there is room meanwhile: one listener will tell.
+    fn accept_again(&mut self) -> bool {
+        if !self.accepting || self.no_room_until.is_none_or(|until| until > Instant::now()) {
+            return false;
+        }
+        self.no_room_until = None;
+        let mut full = false;
+        for index in 0..self.listeners.len() {
+            full |= self.accept_from(index);
+        }
+        full
+    }
+
     /// Accepts until the queue is empty. True when the table is full.
     fn accept_from(&mut self, index: usize) -> bool {
-        while self.accepting {
+        while self.accepting && self.no_room_until.is_none() {
             if self.counts.open >= self.capacity {
                 return true;
             }
@@ -194,15 +234,11 @@ impl Reactor {
                 Err(error) => {
                     self.counts.tried += 1;
                     self.counts.failed.add(Operation::Accept, error);
-                    match error {
-                        Errno::MFILE => return true,
-                        // The connection was gone before it was accepted: the next one may be there.
-                        Errno::CONNABORTED | Errno::PROTO => {}
-                        // No room in the system: the connection stays in the queue.
-                        _ => {
-                            self.retry = true;
-                            return false;
-                        }
+                    // Else the connection was gone before it was accepted: the next one may be there.
+                    if !matches!(error, Errno::CONNABORTED | Errno::PROTO) {
+                        // No room: the connection stays in the queue, for the next reactor or for later.
+                        self.no_room_until = Some(Instant::now() + RETRY);
+                        return error == Errno::MFILE;
                     }
                 }
             }
@@ -234,7 +270,7 @@ impl Reactor {
     }
 
     fn serve(&mut self, descriptor: usize, ended: bool) {
-        if self.draining && ended {
+        if self.closing && ended {
             return self.close(descriptor);
         }
         if !self.unsent.is_empty()
@@ -249,7 +285,7 @@ impl Reactor {
         let mut buffer = std::mem::take(&mut self.buffer);
         while let Some(Some(connection)) = self.held.get(descriptor) {
             match rustix::net::recv(connection, &mut buffer[..], RecvFlags::empty()) {
-                Ok((0, _)) if self.draining => self.close(descriptor),
+                Ok((0, _)) if self.closing => self.close(descriptor),
                 Ok((0, _)) => self.lose(descriptor, CLOSED_BY_PEER),
                 Ok((length, _)) => {
                     let sent = self.send(descriptor, &buffer[..length]);
@@ -260,7 +296,7 @@ impl Reactor {
                 }
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
-                Err(_) if self.draining => self.close(descriptor),
+                Err(_) if self.closing => self.close(descriptor),
                 Err(error) => self.lose(descriptor, &super::errno::name(error)),
             }
         }

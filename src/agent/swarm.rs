@@ -23,12 +23,25 @@ const EVENTS: usize = 1024;
 /// Connects and closes done before events are looked at again.
 pub const BATCH: u64 = 256;
 
+/// How a connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// As a program does: this side says that it is done, and remembers the connection for a while.
+    Orderly,
+    /// With at most one packet, and without TIME_WAIT.
+    AtOnce,
+}
+
 pub struct Swarm {
     poll: Poll,
     events: Events,
     order: SwarmOrder,
     share_sources: bool,
     began: Option<Instant>,
+    /// Rounds before this one: each tried every connection of the stretch, or was given up.
+    rounds_before: u64,
+    /// Connects begun before this round.
+    tried_before: u64,
     /// At index `slot`: the connection, once established.
     open: Vec<Option<OwnedFd>>,
     waiting: HashMap<usize, OwnedFd>,
@@ -44,12 +57,15 @@ impl Swarm {
         let mut open = Vec::new();
         open.try_reserve_exact(count).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         open.resize_with(count, || None);
-        let share_sources = order.tuples.shares_sources(order.first + order.count);
+        let furthest = order.first + order.count + u64::from(order.rounds.max(1) - 1) * order.round_step;
+        let share_sources = order.rounds > 1 || order.tuples.shares_sources(furthest);
         Ok(Swarm {
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS),
             share_sources,
             began: None,
+            rounds_before: 0,
+            tried_before: 0,
             open,
             waiting: HashMap::new(),
             deadlines: VecDeque::new(),
@@ -72,13 +88,24 @@ impl Swarm {
         self.counts.established
     }
 
+    /// Begins a round; the first one too.
     pub fn begin(&mut self) {
-        self.began = Some(Instant::now());
+        if self.began.replace(Instant::now()).is_some() || self.tried_before < self.counts.tried {
+            self.rounds_before += 1;
+            self.tried_before = self.counts.tried;
+        }
+        self.deadlines.clear();
+        self.open.resize_with(self.order.count as usize, || None);
     }
 
-    /// Every connection of the stretch has been tried, and has been answered or not.
+    /// Connects begun in this round.
+    fn tried(&self) -> u64 {
+        self.counts.tried - self.tried_before
+    }
+
+    /// Every connection of the stretch has been tried in this round, and has been answered or not.
     pub fn ramped(&self) -> bool {
-        self.counts.tried == self.order.count && self.waiting.is_empty()
+        self.tried() == self.order.count && self.waiting.is_empty()
     }
 
     /// Opens the next connections, as many as rate and window allow. How long to wait for the next ones;
@@ -86,29 +113,29 @@ impl Swarm {
     pub fn ramp(&mut self) -> Option<Duration> {
         let began = self.began?;
         let room = u64::from(self.order.window).saturating_sub(self.waiting.len() as u64);
-        let left = self.order.count - self.counts.tried;
+        let left = self.order.count - self.tried();
         let due = match self.order.rate {
             None => left,
             Some(rate) => {
                 let due = began.elapsed().as_secs_f64() * rate as f64;
-                left.min((due as u64 + 1).saturating_sub(self.counts.tried))
+                left.min((due as u64 + 1).saturating_sub(self.tried()))
             }
         };
         for _ in 0..due.min(room).min(BATCH) {
-            let slot = self.counts.tried as usize;
+            let slot = self.tried() as usize;
             self.counts.tried += 1;
             self.connect(slot);
             if self.waiting.len() >= self.order.window as usize {
                 break;
             }
         }
-        let left = self.order.count - self.counts.tried;
+        let left = self.order.count - self.tried();
         let deadline = self.deadlines.front().map(|(at, _)| at.saturating_duration_since(Instant::now()));
         match self.order.rate {
             _ if left == 0 || self.waiting.len() >= self.order.window as usize => deadline,
             None => Some(Duration::ZERO),
             Some(rate) => {
-                let next = self.counts.tried as f64 / rate as f64;
+                let next = self.tried() as f64 / rate as f64;
                 let next = Duration::from_secs_f64((next - began.elapsed().as_secs_f64()).max(0.0));
                 Some(deadline.map_or(next, |deadline| next.min(deadline)))
             }
@@ -126,7 +153,8 @@ impl Swarm {
     /// Over a veth pair the whole handshake runs inside `connect`, so a second call already learns how
     /// it went, and epoll is only needed when an answer is missing. True: established.
     fn start(&self, slot: usize) -> Result<(OwnedFd, bool), (Operation, Errno)> {
-        let (source, server) = self.order.tuples.at(self.order.first + slot as u64);
+        let round = self.rounds_before * self.order.round_step;
+        let (source, server) = self.order.tuples.at(self.order.first + round + slot as u64);
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket =
             rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP))
@@ -321,14 +349,16 @@ impl Swarm {
         self.counts.failed.add_named(Operation::Connect, "ECANCELED", waiting as u64);
     }
 
-    /// Closes some of the connections, each with one packet and no TIME_WAIT. True: all are closed.
-    pub fn close_some(&mut self) -> bool {
+    /// Closes some of the connections. True: all are closed.
+    pub fn close_some(&mut self, how: How) -> bool {
         for _ in 0..BATCH {
             match self.open.pop() {
                 None => return true,
                 Some(None) => {}
                 Some(Some(connection)) => {
-                    super::close_at_once(connection);
+                    if how == How::AtOnce {
+                        super::close_at_once(connection);
+                    }
                     self.counts.open -= 1;
                     self.counts.closed += 1;
                 }

@@ -58,7 +58,12 @@ impl Tally {
     }
 
     pub fn total(&self) -> u64 {
-        self.0.values().sum()
+        self.0.values().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// The same, with no number beyond `most`.
+    pub fn at_most(&self, most: u64) -> Tally {
+        Tally(self.0.iter().map(|(key, count)| (key.clone(), (*count).min(most))).collect())
     }
 
     pub fn rows(&self) -> Vec<Row> {
@@ -112,17 +117,30 @@ pub struct EchoCounts {
 }
 
 impl Counts {
+    /// Adds up to what a number can hold: agents are not believed to be able to count.
     pub fn merge(&mut self, other: &Counts) {
-        self.tried += other.tried;
-        self.established += other.established;
-        self.open += other.open;
-        self.closed += other.closed;
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        add(&mut self.tried, other.tried);
+        add(&mut self.established, other.established);
+        add(&mut self.open, other.open);
+        add(&mut self.closed, other.closed);
         self.failed.merge(&other.failed);
         self.lost.merge(&other.lost);
-        self.echo.sent += other.echo.sent;
-        self.echo.answered += other.echo.answered;
-        self.echo.wrong += other.echo.wrong;
-        self.echo.skipped += other.echo.skipped;
+        add(&mut self.echo.sent, other.echo.sent);
+        add(&mut self.echo.answered, other.echo.answered);
+        add(&mut self.echo.wrong, other.echo.wrong);
+        add(&mut self.echo.skipped, other.echo.skipped);
+    }
+
+    /// What was tried and has not been told to be connected or failed.
+    pub fn unanswered(&self) -> u64 {
+        self.tried.saturating_sub(self.established).saturating_sub(self.failed.total())
+    }
+}
+
+impl EchoCounts {
+    pub fn unanswered(&self) -> u64 {
+        self.sent.saturating_sub(self.answered).saturating_sub(self.wrong)
     }
 }
 

@@ -9,12 +9,13 @@ use crate::agent::SwarmOrder;
 use crate::agent::errno;
 use crate::agent::hold::Passes;
 use crate::agent::reactor::{self, Reactor};
-use crate::agent::swarm::Swarm;
+use crate::agent::swarm::{How, Swarm};
 use crate::agent::tally::{Row, Tally};
 use crate::cli::{ClientArgs, ServerArgs};
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::plan::tuples::{Addresses, Tuples};
+use crate::say::say;
 use crate::units::{PortRange, Ports, grouped};
 
 /// A reader that goes away does not end the connections.
@@ -128,7 +129,7 @@ pub fn client(args: &ClientArgs) -> Result<Exit> {
     tell_ends("failed", &counts.failed);
     hold(&mut swarm, args.hold.map(|hold| hold.0)).attempt(Exit::Broke, what)?;
     tell_ends("lost", &swarm.counts().lost);
-    while !swarm.close_some() {}
+    while !swarm.close_some(How::AtOnce) {}
     let all = counts.established == args.connections.0 && swarm.counts().lost.total() == 0;
     Ok(if all { Exit::Done } else { Exit::Expectation })
 }
@@ -163,6 +164,8 @@ fn order(args: &ClientArgs, count: u64) -> Result<SwarmOrder> {
         tuples,
         first: 0,
         count,
+        round_step: count,
+        rounds: 1,
         window: 256,
         timeout_ms: args.timeout.0.as_millis() as u64,
         rate: None,
@@ -170,11 +173,17 @@ fn order(args: &ClientArgs, count: u64) -> Result<SwarmOrder> {
     })
 }
 
+/// Holds what is connected, for as long as anything is.
 fn hold(swarm: &mut Swarm, hold: Option<Duration>) -> std::io::Result<()> {
     let until = hold.map(|hold| Instant::now() + hold);
     let mut passes = Passes::new();
     let mut lost = 0;
     while until.is_none_or(|until| Instant::now() < until) {
+        if swarm.counts().open == 0 {
+            let what = if lost > 0 { "every connection has ended" } else { "nothing is connected" };
+            say(format!("{what}: there is nothing to hold"));
+            break;
+        }
         if passes.is_due() {
             passes.run(|| swarm.sweep());
         }

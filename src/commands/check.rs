@@ -94,26 +94,32 @@ fn row(what: &str, is: &str) -> Row {
 }
 
 fn capabilities(host: &Host) -> Vec<Row> {
-    let needed = [
-        (Capability::SysAdmin, "make and enter network namespaces", true),
-        (Capability::NetAdmin, "make links, addresses and routes", true),
-        (Capability::Setuid, "run the agents as nobody", true),
-        (Capability::SysResource, "raise descriptor limits", false),
-    ];
     let rootless = host.uid != 0 && rootless::is_likely();
-    let one = |(capability, what_for, must): (Capability, &str, bool)| {
-        let is = match (host.has(capability), must) {
-            (true, _) => format!("there: {what_for}"),
-            (false, false) => "not there, and not needed: several processes carry the connections".to_owned(),
-            (false, true) if rootless => {
-                "not there: the lab is made in a user namespace of its own".to_owned()
-            }
-            (false, true) => format!("not there: {what_for}"),
+    let instead = rootless.then_some("the lab is made in a user namespace of its own");
+    let stay =
+        if host.uid == 0 { "agents stay root, without any capability" } else { "agents stay this user" };
+    let more = "several processes carry the connections";
+    let needed = [
+        (Capability::SysAdmin, "make and enter network namespaces", instead),
+        (Capability::NetAdmin, "make links, addresses and routes", instead),
+        (Capability::Setuid, "run the agents as nobody", Some(stay)),
+        (Capability::Setgid, "run the agents in nobody's group", Some(stay)),
+        (Capability::Kill, "end an agent that hangs and is another user", Some("it ends with its runner")),
+        (Capability::SysResource, "raise descriptor limits", Some(more)),
+    ];
+    let one = |(capability, what_for, instead): (Capability, &str, Option<&str>)| {
+        let is = match instead {
+            _ if host.has(capability) => format!("there: {what_for}"),
+            Some(instead) => format!("not there, and not needed: {instead}"),
+            None => format!("not there: {what_for}"),
         };
         let mut row = row(&capability.to_string(), &is);
-        if !host.has(capability) && must && !rootless {
+        if !host.has(capability) && instead.is_none() {
             row.state = State::Cannot;
-            row.remedy = Some("run as root: `sudo c1m-lab …`".to_owned());
+            row.remedy = Some(match host.uid {
+                0 => "in a container: `--cap-add SYS_ADMIN --cap-add NET_ADMIN`".to_owned(),
+                _ => "run as root: `sudo c1m-lab …`".to_owned(),
+            });
         }
         row
     };
@@ -132,6 +138,18 @@ fn descriptors(host: &Host) -> Row {
     row
 }
 
+/// In a container they are another's to decide on.
+fn host_settings(host: &Host) -> Row {
+    let is = match (host.settings_writable, host.uid) {
+        (true, _) => "can be raised for a run, and are put back",
+        (false, 0) => {
+            "read-only, as in a container: the lab is planned within them, and sets its namespaces' own"
+        }
+        (false, _) => "root's alone: the lab is planned within them, and sets its namespaces' own",
+    };
+    row("settings of the host", is)
+}
+
 /// Settings that decide how far a run gets; those a plan moves are told with where to.
 fn settings(host: &Host, plan: Option<&Plan>) -> Vec<Row> {
     let known = [
@@ -145,11 +163,12 @@ fn settings(host: &Host, plan: Option<&Plan>) -> Vec<Row> {
         ("net.netfilter.nf_conntrack_max", "for networks with a router; each network counts its own"),
         ("net.ipv4.tcp_child_ehash_entries", "sized for each namespace without touching the host's"),
     ];
-    let mut rows = Vec::new();
+    let mut rows = vec![host_settings(host)];
     for (key, note) in known {
         let Some(value) = host.settings.get(key) else { continue };
         let moved = plan.and_then(|plan| plan.host_settings.iter().find(|setting| setting.key == key));
-        let mut row = row(key, &format!("{value} ({note})"));
+        let fixed = if host.can_set(key) { "" } else { "; cannot be changed from here" };
+        let mut row = row(key, &format!("{value} ({note}{fixed})"));
         if let Some(setting) = moved {
             row.state = State::WillBeRaised;
             row.is = format!("{} → {} ({})", setting.from, setting.to, setting.why);

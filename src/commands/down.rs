@@ -56,7 +56,7 @@ fn stop_runner(lab: &str) {
     }
 }
 
-fn take_down(lab: &str) -> Result<Exit> {
+pub fn take_down(lab: &str) -> Result<Exit> {
     stop_runner(lab);
     if !journal::labs().iter().any(|standing| standing == lab) {
         say(format!("{lab}: down, by its own runner"));

@@ -25,6 +25,7 @@ fn text(plan: &Plan) -> String {
     lines.push(String::new());
     lines.extend(tuples(&plan.tuples));
     lines.extend(processes(plan));
+    lines.extend(plan.faults.iter().map(|fault| format!(" fault        {}", fault.in_full())));
     lines.push(String::new());
     lines.extend(settings(plan));
     let memory = plan.memory;

@@ -19,6 +19,8 @@ struct Status {
     runner: Option<u32>,
     /// Whether its runner is still at work.
     running: bool,
+    /// A reboot ended it: at most host settings are left of it.
+    rebooted: bool,
     age_seconds: Option<u64>,
     nodes: Vec<Node>,
     processes: usize,
@@ -47,7 +49,12 @@ pub fn run(args: &StatusArgs) -> Result<Exit> {
 }
 
 fn status(lab: &str) -> Status {
-    let (header, standing) = journal::look(lab);
+    let (header, mut standing) = journal::look(lab);
+    let rebooted = header.as_ref().is_some_and(journal::Header::is_of_an_earlier_boot);
+    if rebooted {
+        // Whoever has these names and numbers now is another.
+        standing.retain(|one| matches!(one.change, Change::Setting { .. }));
+    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let nodes: Vec<Node> = standing.iter().filter_map(node).collect();
     let clients = nodes.iter().filter(|node| node.namespace.contains("-client-"));
@@ -55,6 +62,7 @@ fn status(lab: &str) -> Status {
         lab: lab.to_owned(),
         runner: header.as_ref().map(|header| header.runner),
         running: header.as_ref().is_some_and(journal::Header::is_running),
+        rebooted,
         age_seconds: header.as_ref().map(|header| now.as_secs().saturating_sub(header.began_unix_ms / 1000)),
         connections: clients.map(|node| node.tcp_sockets).sum(),
         nodes,
@@ -85,6 +93,13 @@ fn setting(standing: &Standing) -> Option<String> {
 }
 
 fn line(status: &Status) -> String {
+    if status.rebooted {
+        return format!(
+            "{} · ended by a reboot · {} host settings: `c1m-lab down {0}` puts back what outlasted it",
+            status.lab,
+            status.host_settings.len(),
+        );
+    }
     let runner = match (status.runner, status.running) {
         (Some(pid), true) => format!("run by process {pid}"),
         (Some(pid), false) => {

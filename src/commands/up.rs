@@ -5,20 +5,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{load_and_plan, print_json};
-use crate::cli::UpArgs;
+use crate::cli::{LabArgs, UpArgs};
 use crate::driver::netns::NetnsDriver;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::{Capability, Host};
-use crate::journal::{Header, Journal};
+use crate::journal::{self, Header, Journal};
 use crate::kernel::proc;
 use crate::log::{Listener, Log};
 use crate::plan::Plan;
 use crate::progress::{Screen, Show};
-use crate::report::folder::Folder;
-use crate::report::{self, Report, text};
+use crate::report::folder::{self, Folder};
+use crate::report::{self, Report, junit, text};
 use crate::rootless;
 use crate::say::say;
+use crate::teardown::Leftover;
 use crate::up::{Interrupts, Run};
 
 /// The privileges a lab of namespaces needs, and what for.
@@ -28,10 +29,36 @@ const NEEDED: [(Capability, &str); 2] = [
 ];
 
 pub fn run(args: &UpArgs) -> Result<Exit> {
-    let host = super::host_beside_other_labs();
-    // A lab file that is wrong is told before anything else.
-    let (_, plan) = load_and_plan(&args.lab, &host)?;
-    let host = allowed(host)?;
+    let ended = run_lab(args);
+    let told_to_junit = args.junit.as_ref().map_or(Exit::Done, |file| {
+        let xml = match &ended {
+            Ok(Ended { report, failure: None, .. }) => junit::of_report(report),
+            Ok(Ended { failure: Some(error), .. }) | Err(error) => {
+                junit::of_error(&args.lab.file.display().to_string(), error)
+            }
+        };
+        told(folder::write_for_user(file, &xml))
+    });
+    let ended = ended?;
+    ended.failure.map_or(Ok(ended.exit.max(told_to_junit)), Err)
+}
+
+/// A run that has come to a report, even if it broke before anything was built.
+pub struct Ended {
+    pub exit: Exit,
+    pub report: Report,
+    pub failure: Option<Error>,
+}
+
+/// A file that could not be written is no reason to withhold what the run came to.
+fn told<T>(written: Result<T>) -> Exit {
+    let Err(error) = written else { return Exit::Done };
+    say(format!("error: {error}"));
+    Exit::Broke
+}
+
+pub fn run_lab(args: &UpArgs) -> Result<Ended> {
+    let (host, plan) = prepare(&args.lab)?;
     let folder = Folder::create(args.out.as_deref(), &plan.lab)?;
     let runtime = super::runtime()?;
     // From here on a signal is heard: it does not end the runner in the middle of what stands.
@@ -44,11 +71,14 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
     }
     let show = Show::on_stderr(args.quiet);
     let run = live(&plan, journal, &host, &folder, interrupts, (show, args.keep));
-    let report = runtime.block_on(run)?;
+    let (report, failure) = runtime.block_on(run)?;
     // What the screen and stdout can be told does not wait for a folder that may be full.
     let written = folder.write("report.json", &report);
     if show != Show::Quiet {
-        text::lines(&report).iter().for_each(say);
+        // Of a lab that was never built only the error is worth a line.
+        if failure.is_none() {
+            text::lines(&report).iter().for_each(say);
+        }
         if let Ok(path) = &written {
             say(format!(" report   {}", shortened(path)));
         }
@@ -56,13 +86,22 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
     if args.json {
         print_json(&report)?;
     }
-    match written {
-        Ok(_) => Ok(report.exit()),
-        Err(error) => {
-            say(format!("error: {error}"));
-            Ok(report.exit().max(Exit::Broke))
-        }
+    Ok(Ended { exit: report.exit().max(told(written)), report, failure })
+}
+
+/// The plan, on this host as it is when nothing of an earlier boot is left to do.
+fn prepare(args: &LabArgs) -> Result<(Host, Plan)> {
+    let host = super::host_beside_other_labs();
+    // A lab file that is wrong is told before anything else.
+    let (_, plan) = load_and_plan(args, &host)?;
+    let host = allowed(host)?;
+    let header = journal::look(&plan.lab).0;
+    if !header.is_some_and(|header| header.is_of_an_earlier_boot()) {
+        return Ok((host, plan));
     }
+    super::down::take_down(&plan.lab)?;
+    let host = super::host_beside_other_labs();
+    load_and_plan(args, &host).map(|(_, plan)| (host, plan))
 }
 
 /// As root the lab is made here; an ordinary user gets a namespace where it may be made.
@@ -114,7 +153,7 @@ async fn live(
     folder: &Folder,
     interrupts: Interrupts,
     (show, keep): (Show, bool),
-) -> Result<Report> {
+) -> Result<(Report, Option<Error>)> {
     let screen: Box<dyn Listener> = Box::new(Screen::new(show, plan));
     let events = folder.file("events.jsonl");
     let mut log = Log::new(Some(&events), vec![screen]);
@@ -125,15 +164,19 @@ async fn live(
     if let Some(trouble) = &log.trouble {
         say(format!("warning: not all events are in the run's folder: {trouble}"));
     }
-    let report = report::settle(plan, &log.account);
-    if report.left_behind.is_empty() && log.account.outcome.is_some() {
-        driver.into_journal().end()?;
+    if let Some(outcome) = log.account.outcome.as_mut().filter(|outcome| outcome.left_behind.is_empty())
+        && let Err(error) = driver.into_journal().end()
+    {
+        // Nothing it names stands any more; that it cannot be removed is told like everything else.
+        outcome.left_behind.push(Leftover { what: "the lab's journal".to_owned(), why: error.to_string() });
     }
-    match result {
-        // The report tells it; an error before anything was built is told alone.
-        Err(error) if log.account.samples.is_empty() && report.left_behind.is_empty() => Err(error),
-        _ => Ok(report),
+    let mut report = report::settle(plan, &log.account);
+    // What goes wrong later is one of the run's results, and its report tells it.
+    let failure = result.err().filter(|_| log.account.samples.is_empty() && report.left_behind.is_empty());
+    if let Some(failure) = &failure {
+        report.exit = failure.exit.code();
     }
+    Ok((report, failure))
 }
 
 /// Relative to where the user is, when it lies below.

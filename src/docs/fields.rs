@@ -46,7 +46,7 @@ impl Field {
     }
 
     pub fn is_section(&self) -> bool {
-        self.schema["properties"].is_object()
+        self.schema["properties"].is_object() || self.schema["items"]["properties"].is_object()
     }
 
     /// The values of a field that takes one of a few words, each with its meaning.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::fields::{self, Field, code, plain};
 use super::origin;
 use super::table::Table;
-use crate::spec::{self, ClientPorts, Reactors};
+use crate::spec::{self, ClientPorts, Processes};
 use crate::units::{Bytes, Count, Period, PortRange, Ports, Rate, Share, Subnet};
 
 const INTRODUCTION: &str = "\
@@ -30,7 +30,8 @@ Editors check a file while it is written when its first line names the schema, w
 ";
 
 /// The order of the sections: that of a run. What is not named here comes first.
-const ORDER: [&str; 8] = ["server", "clients", "network", "ramp", "traffic", "limits", "sysctl", "expect"];
+const ORDER: [&str; 9] =
+    ["server", "clients", "network", "ramp", "traffic", "faults", "limits", "sysctl", "expect"];
 
 /// Words in the middle of a meaning that begin an example.
 const FOR_EXAMPLE: &str = "for example ";
@@ -76,7 +77,7 @@ fn known() -> [(&'static str, Value); 10] {
         ("port range", form::<PortRange>()),
         ("`auto` or port range", form::<ClientPorts>()),
         ("subnet", form::<Subnet>()),
-        ("`auto` or number", form::<Reactors>()),
+        ("`auto` or number", form::<Processes>()),
     ]
 }
 
@@ -122,8 +123,12 @@ fn default(field: &Field) -> String {
 /// The example that the meaning gives; else one of the form, the last of the words, the default or the least.
 pub(super) fn example(field: &Field) -> String {
     if let Some((_, after)) = field.meaning.split_once(FOR_EXAMPLE) {
+        // One with spaces stands between backticks.
+        if let Some((whole, _)) = after.strip_prefix('`').and_then(|after| after.split_once('`')) {
+            return whole.to_owned();
+        }
         let end = after.find([',', ' ', ';']).unwrap_or(after.len());
-        return after[..end].trim_end_matches('.').trim_matches('`').to_owned();
+        return after[..end].trim_end_matches('.').to_owned();
     }
     if let Some((last, _)) = field.words().pop() {
         return last;

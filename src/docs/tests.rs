@@ -1,7 +1,8 @@
 //! The committed pages are the rendered ones, and what they say is accepted by the code.
 
 use super::fields::{self, Field};
-use super::{exit_codes, lab_file, pages, report};
+use super::{exit_codes, lab_file, manual, pages, report};
+use crate::cli::Cli;
 use crate::spec::{self, Override};
 
 const RENEW: &str = "renew it: cargo run -- docs docs";
@@ -22,6 +23,35 @@ fn the_readme_has_the_exit_codes() {
     assert!(readme.contains(&codes), "README.md's exit codes are out of date; they are now:\n{codes}");
 }
 
+#[test]
+fn there_is_a_manual_page_for_every_command_that_is_shown() {
+    let pages = manual::pages().expect("pages");
+    let names: Vec<&str> = pages.iter().map(|page| page.name.as_str()).collect();
+    assert_eq!(names[..3], ["c1m-lab.1", "c1m-lab-up.1", "c1m-lab-climb.1"]);
+    assert!(names.iter().all(|name| !name.contains("agent")), "{names:?}");
+    let texts: Vec<String> =
+        pages.iter().map(|page| String::from_utf8_lossy(&page.text).into_owned()).collect();
+    assert!(texts[0].contains("something could not be taken down"), "no exit codes: {}", texts[0]);
+    // roff writes a dash as \\-.
+    for (name, flag) in [("c1m-lab-up.1", "junit"), ("c1m-lab-client.1", "sources")] {
+        let page = names.iter().position(|other| *other == name).map(|index| &texts[index]);
+        assert!(page.is_some_and(|page| page.contains(flag)), "{name} has no --{flag}");
+    }
+}
+
+#[test]
+fn shells_complete_what_is_shown_and_nothing_else() {
+    for shell in [clap_complete::Shell::Bash, clap_complete::Shell::Zsh, clap_complete::Shell::Fish] {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::shown(), "c1m-lab", &mut script);
+        let script = String::from_utf8(script).expect("text");
+        for word in ["up", "plan", "status", "completions", "junit", "connections"] {
+            assert!(script.contains(word), "{shell} does not know {word}");
+        }
+        assert!(!script.contains("netns"), "{shell} completes what is not for users");
+    }
+}
+
 fn all(schema: &serde_json::Value) -> Vec<Field> {
     fields::of(schema, "").into_iter().flat_map(Field::leaves).collect()
 }
@@ -35,7 +65,8 @@ fn every_field_has_a_meaning() {
 
 #[test]
 fn every_example_is_accepted() {
-    for field in all(&spec::schema()) {
+    // What stands in a list is set with the whole list, which has an example of its own.
+    for field in all(&spec::schema()).into_iter().filter(|field| !field.path.contains("[]")) {
         let set = format!("{}={}", field.path, lab_file::example(&field));
         let given = Override::parse(&set).expect("an override");
         // Some keys say something about a router.

@@ -6,17 +6,19 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream;
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::{AgentId, Built, Driver, Heard, Started};
+use super::{AgentId, Built, Driver, Heard, Part, Remains, Started};
 use crate::agent::{Order, Word};
 use crate::error::{Error, Result};
-use crate::observe::Sample;
+use crate::observe::{Depth, Sample};
 use crate::plan::{HostSetting, Plan};
+use crate::spec::Blow;
 use crate::teardown::Outcome;
 
 /// What happens when an agent is given an order; it may make any agent speak.
@@ -50,12 +52,13 @@ struct World {
 pub struct MockDriver {
     world: Rc<RefCell<World>>,
     pub build_breaks: bool,
+    pub down_takes: Duration,
 }
 
 impl MockDriver {
     pub fn new(script: Script) -> Self {
         let world = World { voices: Voices::default(), script, done: Vec::new() };
-        MockDriver { world: Rc::new(RefCell::new(world)), build_breaks: false }
+        MockDriver { world: Rc::new(RefCell::new(world)), build_breaks: false, down_takes: Duration::ZERO }
     }
 
     pub fn done(&self) -> Vec<String> {
@@ -116,7 +119,7 @@ impl Driver for MockDriver {
         if self.build_breaks {
             return Err(Error::host("making the namespace", "the mock breaks here"));
         }
-        Ok(Built { namespaces: plan.nodes.len(), links: plan.links.len(), addresses: 0 })
+        Ok(Built { namespaces: plan.nodes.len(), links: plan.links.len(), ..Built::default() })
     }
 
     fn start(&mut self, _: &Plan, agents: &[AgentId]) -> Result<Vec<Started>> {
@@ -131,8 +134,19 @@ impl Driver for MockDriver {
         Ok(agents.iter().map(one).collect())
     }
 
-    fn sample(&mut self, _: &Plan) -> Sample {
+    fn sample(&mut self, _: Depth) -> Sample {
         Sample::default()
+    }
+
+    async fn strike(&mut self, _: &Plan, part: Part, blow: Blow) -> Result<()> {
+        self.note(match part {
+            Part::Agent(agent) => format!("{blow:?} {agent}"),
+            Part::Link(node) => format!("{blow:?} of node {node}"),
+        });
+        if let (Part::Agent(agent), Blow::Kill) = (part, blow) {
+            self.world.borrow_mut().voices.end(agent, "signal 9");
+        }
+        Ok(())
     }
 
     async fn part(&mut self, _: &Plan) -> Result<()> {
@@ -142,7 +156,12 @@ impl Driver for MockDriver {
 
     async fn down(&mut self) -> Result<Outcome> {
         self.note("down");
+        tokio::time::sleep(self.down_takes).await;
         Ok(Outcome::default())
+    }
+
+    fn lookout(&self) -> Box<dyn Fn() -> Remains> {
+        Box::new(|| Remains { namespaces: 2, cgroups: 1, settings: 0 })
     }
 
     fn moved_settings(&self) -> &[HostSetting] {

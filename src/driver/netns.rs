@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{AgentId, Built, Driver, Started, node_of, process};
+use rustix::process::Signal;
+
+use super::{AgentId, Built, Driver, Part, Remains, Started, node_of, process};
 use crate::agent::confine::Cell;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
@@ -12,9 +14,10 @@ use crate::journal::{self, Change, Journal, Moved};
 use crate::kernel::netlink::{End, LOOPBACK, Netlink, Opened, Request};
 use crate::kernel::netns::{self, Namespace};
 use crate::kernel::nftables::{self, Translation};
-use crate::kernel::{cgroup, proc, sysctl};
-use crate::observe::{self, Sample};
+use crate::kernel::{self, cgroup, proc, sysctl};
+use crate::observe::{Depth, Eyes, Sample, Seat};
 use crate::plan::{HostSetting, LinkEnd, Node, Plan, Role, Router};
+use crate::spec::Blow;
 use crate::teardown::{self, Outcome};
 
 pub struct NetnsDriver {
@@ -24,6 +27,10 @@ pub struct NetnsDriver {
     /// By node: the cgroup with its memory limit.
     cgroups: BTreeMap<usize, PathBuf>,
     moved: Vec<HostSetting>,
+    /// The process of each agent, and since when it is there.
+    agents: BTreeMap<AgentId, (u32, u64)>,
+    /// What they have open keeps the namespaces in being: closed before the way down.
+    eyes: Option<Eyes>,
 }
 
 impl NetnsDriver {
@@ -34,6 +41,8 @@ impl NetnsDriver {
             namespaces: Vec::new(),
             cgroups: BTreeMap::new(),
             moved: Vec::new(),
+            agents: BTreeMap::new(),
+            eyes: None,
         }
     }
 
@@ -119,7 +128,7 @@ impl NetnsDriver {
                     .map_err(|(what, error)| std::io::Error::other(format!("{what}: {error}")))?;
             }
             for (key, value) in &plan.nodes[node].settings {
-                sysctl::write(key, value)
+                sysctl::write_inside(key, value)
                     .map_err(|error| std::io::Error::other(format!("setting {key} to {value}: {error}")))?;
             }
             Opened::here(&runtime)
@@ -130,6 +139,16 @@ impl NetnsDriver {
             send(&mut opened.serve(), name, &requests(plan, node)).await?;
         }
         Ok(())
+    }
+
+    fn open_eyes(&mut self, plan: &Plan) {
+        let version = self.host_cgroup.version;
+        let seat = |(index, node): (usize, &Node)| Seat {
+            name: node.name.clone(),
+            cgroup: self.cgroups.get(&index).map(|path| (version, path.clone())),
+        };
+        let seats = plan.nodes.iter().enumerate().map(seat);
+        self.eyes = Some(Eyes::open(seats.zip(self.namespaces.iter().map(Namespace::file))));
     }
 
     fn make_cgroups(&mut self, plan: &Plan) -> Result<()> {
@@ -165,10 +184,12 @@ impl Driver for NetnsDriver {
         self.make_cgroups(plan)?;
         self.make_namespaces(&plan.nodes)?;
         self.connect(plan).await?;
+        self.open_eyes(plan);
         Ok(Built {
             namespaces: plan.nodes.len(),
             links: plan.links.len(),
             addresses: plan.nodes.iter().map(|node| u64::from(node.addresses.count)).sum(),
+            unkept: self.journal.unkept(),
         })
     }
 
@@ -191,10 +212,43 @@ impl Driver for NetnsDriver {
             let one = process::start(&agent.to_string(), &cell)?;
             let start_time = proc::start_time(Some(one.pid)).unwrap_or(0);
             changes.push(Change::Process { name: agent.to_string(), pid: one.pid, start_time });
+            self.agents.insert(*agent, (one.pid, start_time));
+            if let Some(eyes) = &mut self.eyes {
+                eyes.add_agent(agent.to_string(), one.pid);
+            }
             started.push(one);
         }
         self.journal.note_processes(changes)?;
         Ok(started)
+    }
+
+    async fn strike(&mut self, plan: &Plan, part: Part, blow: Blow) -> Result<()> {
+        match part {
+            Part::Agent(agent) => {
+                let Some((pid, since)) = self.agents.get(&agent).copied() else {
+                    return Err(Error::broke(format!("striking {agent}"), "it was not started yet"));
+                };
+                if let Some(signal) = signal_for(blow) {
+                    kernel::process::signal(pid, since, signal);
+                }
+                Ok(())
+            }
+            Part::Link(client) => {
+                let up = blow == Blow::LinkUp;
+                let runtime = tokio::runtime::Handle::current();
+                // At the client nothing is seen of it: its packets go into a cable with no other end.
+                let Some(end) = far_end(plan, client) else { return Ok(()) };
+                let place = self.namespaces[end.node].file();
+                let opened = netns::inside_each([place], |_| Opened::here(&runtime));
+                let attempt = || format!("striking the link of {}", plan.nodes[client].name);
+                for netlink in opened {
+                    let mut netlink = netlink.attempt(Exit::Broke, attempt)?.serve();
+                    let namespace = &plan.nodes[end.node].namespace;
+                    send(&mut netlink, namespace, &strike(plan, end, up)).await?;
+                }
+                Ok(())
+            }
+        }
     }
 
     async fn part(&mut self, plan: &Plan) -> Result<()> {
@@ -210,18 +264,62 @@ impl Driver for NetnsDriver {
         Ok(())
     }
 
-    fn sample(&mut self, plan: &Plan) -> Sample {
-        observe::sample(plan, &self.namespaces)
+    fn sample(&mut self, depth: Depth) -> Sample {
+        self.eyes.as_mut().map(|eyes| eyes.look(depth)).unwrap_or_default()
     }
 
     async fn down(&mut self) -> Result<Outcome> {
+        self.eyes = None;
         self.namespaces.clear();
         teardown::undo(&mut self.journal).await
+    }
+
+    fn lookout(&self) -> Box<dyn Fn() -> Remains> {
+        let lab = self.journal.lab.clone();
+        Box::new(move || {
+            let mut remains = Remains::default();
+            for standing in journal::look(&lab).1 {
+                match standing.change {
+                    Change::Namespace { .. } => remains.namespaces += 1,
+                    Change::Cgroup { .. } => remains.cgroups += 1,
+                    Change::Setting { .. } => remains.settings += 1,
+                    Change::Process { .. } | Change::Directory { .. } => {}
+                }
+            }
+            remains
+        })
     }
 
     fn moved_settings(&self) -> &[HostSetting] {
         &self.moved
     }
+}
+
+fn signal_for(blow: Blow) -> Option<Signal> {
+    match blow {
+        Blow::Kill => Some(Signal::KILL),
+        Blow::Stop => Some(Signal::STOP),
+        Blow::Resume => Some(Signal::CONT),
+        Blow::LinkDown | Blow::LinkUp => None,
+    }
+}
+
+/// The other end of a client's link: at the server, or at the router.
+fn far_end(plan: &Plan, client: usize) -> Option<&LinkEnd> {
+    let ends = plan.links.iter().map(|link| &link.ends);
+    let [one, other] = ends.into_iter().find(|ends| ends.iter().any(|end| end.node == client))?;
+    Some(if one.node == client { other } else { one })
+}
+
+/// Takes a link's end down, or brings it up: with it the kernel drops its routes.
+fn strike(plan: &Plan, end: &LinkEnd, up: bool) -> Vec<Request> {
+    if !up {
+        return vec![Request::Down { index: end.index }];
+    }
+    let over_it = |request: &Request| matches!(request, Request::Route { index, .. } if *index == end.index);
+    let mut all = vec![Request::Up { index: end.index }];
+    all.extend(requests(plan, end.node).into_iter().filter(over_it));
+    all
 }
 
 async fn send(netlink: &mut Netlink, namespace: &str, requests: &[Request]) -> Result<()> {

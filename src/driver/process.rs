@@ -50,7 +50,7 @@ fn heard(child: Child, lines: Lines<BufReader<ChildStdout>>) -> LocalBoxStream<'
     stream::unfold(Ear::Open(Box::new((child, lines))), |ear| async move {
         let Ear::Open(mut open) = ear else { return None };
         if let Ok(Some(line)) = open.1.next_line().await {
-            let word = serde_json::from_str::<Word>(&line)
+            let word = Word::read(line.as_bytes())
                 .unwrap_or_else(|error| Word::Failed { why: format!("said something unknown: {error}") });
             return Some((Heard::Word(word), Ear::Open(open)));
         }

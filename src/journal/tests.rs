@@ -34,6 +34,36 @@ fn a_torn_last_line_is_passed_over() {
     assert_eq!(read_lines(&torn).1.len(), 1);
 }
 
+fn setting(key: &str) -> Change {
+    Change::Setting { key: key.to_owned(), before: "1".to_owned(), during: "2 3".to_owned() }
+}
+
+fn header() -> Header {
+    Header {
+        lab: "a".to_owned(),
+        runner: 7,
+        runner_start_time: 8,
+        boot_id: "of another boot".to_owned(),
+        began_unix_ms: 9,
+        run_directory: PathBuf::from("/"),
+        connections: 10,
+        subnet: "10.99.0.0/16".parse().expect("a subnet"),
+    }
+}
+
+#[test]
+fn a_copy_has_the_settings_and_nothing_else() {
+    let changes = [namespace("a", Some(7)), setting("fs.file-max"), setting("fs.nr_open")];
+    let standing: Vec<Standing> =
+        (1..).zip(changes).map(|(id, change)| Standing { id, change, certain: true }).collect();
+    let text = serde_json::to_vec(&Kept::of(&header(), &standing)).expect("a copy");
+    let (read, settings) = Kept::read(&text).expect("what was written");
+    assert_eq!((read.lab.as_str(), read.is_of_an_earlier_boot()), ("a", true));
+    let changes: Vec<&Change> = settings.iter().map(|one| &one.change).collect();
+    assert_eq!(changes, [&setting("fs.file-max"), &setting("fs.nr_open")]);
+    assert!(Kept::read(&text[..text.len() - 1]).is_err(), "a torn one is none");
+}
+
 /// Lines of a journal in any order, some of them cut off or with a wrong byte.
 fn lines() -> impl Strategy<Value = String> {
     let change = (prop::sample::select(vec![1, 2, u64::MAX]), 0..3_usize);

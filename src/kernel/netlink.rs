@@ -40,6 +40,9 @@ pub enum Request {
     Up {
         index: u32,
     },
+    Down {
+        index: u32,
+    },
     Address {
         index: u32,
         address: Ipv4Addr,
@@ -77,6 +80,7 @@ impl fmt::Display for Request {
         match self {
             Request::Veth(one, other) => write!(f, "making the veth pair {} and {}", one.name, other.name),
             Request::Up { index } => write!(f, "bringing up link {index}"),
+            Request::Down { index } => write!(f, "taking down link {index}"),
             Request::Address { index, address } => write!(f, "adding {address} to link {index}"),
             Request::OwnRange { first, prefix } => write!(f, "taking {first}/{prefix} as own addresses"),
             Request::Unroute { to, prefix } => write!(f, "removing the route to {to}/{prefix}"),
@@ -164,6 +168,9 @@ fn message(request: &Request) -> NetlinkMessage<RouteNetlinkMessage> {
         Request::Up { index } => {
             RouteNetlinkMessage::SetLink(LinkMessageBuilder::<LinkUnspec>::new().index(*index).up().build())
         }
+        Request::Down { index } => {
+            RouteNetlinkMessage::SetLink(LinkMessageBuilder::<LinkUnspec>::new().index(*index).down().build())
+        }
         Request::Address { index, address } => RouteNetlinkMessage::NewAddress(
             AddressMessageBuilder::<Ipv4Addr>::new().index(*index).address(*address, 32).build(),
         ),
@@ -198,7 +205,7 @@ fn message(request: &Request) -> NetlinkMessage<RouteNetlinkMessage> {
     };
     let mut message = NetlinkMessage::from(inner);
     message.header.flags = NLM_F_REQUEST | NLM_F_ACK;
-    if !matches!(request, Request::Up { .. } | Request::Unroute { .. }) {
+    if !matches!(request, Request::Up { .. } | Request::Down { .. } | Request::Unroute { .. }) {
         message.header.flags |= NLM_F_CREATE | NLM_F_EXCL;
     }
     message

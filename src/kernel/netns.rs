@@ -11,9 +11,11 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use serde::{Deserialize, Serialize};
 
+use super::sysctl;
+
 pub const DIRECTORY: &str = "/run/netns";
 
-const CHILD_EHASH: &str = "/proc/sys/net/ipv4/tcp_child_ehash_entries";
+const CHILD_EHASH: &str = "net.ipv4.tcp_child_ehash_entries";
 
 /// Where names are kept. Unlike the default it changes nothing about the directory's own mount.
 struct Names(PathBuf);
@@ -100,7 +102,7 @@ pub fn stage(orders: &[Order<'_>], staging: &Path) -> (Vec<Namespace>, Result<()
                 let failed = |error: io::Error| (order.name.to_owned(), error);
                 // An older kernel has no such setting: all namespaces share one table.
                 if order.ehash_entries != size
-                    && std::fs::write(CHILD_EHASH, order.ehash_entries.to_string()).is_ok()
+                    && sysctl::write_inside(CHILD_EHASH, &order.ehash_entries.to_string()).is_ok()
                 {
                     size = order.ehash_entries;
                 }
@@ -133,7 +135,8 @@ pub fn unstage(name: &str, staging: &Path) -> io::Result<()> {
         Err(error) => return Err(error.into()),
     }
     match std::fs::remove_file(&staged) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        // In a folder that has become read-only, a file that is not there cannot be removed either.
+        Err(error) if staged.try_exists().unwrap_or(true) => Err(error),
         _ => Ok(()),
     }
 }
@@ -194,7 +197,7 @@ pub fn inside_each<'a, T: Send>(
 }
 
 /// A namespace belongs to a thread: whoever moves must be a thread that nobody uses afterwards.
-fn in_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+pub(super) fn in_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| match scope.spawn(work).join() {
         Ok(value) => value,
         Err(panic) => std::panic::resume_unwind(panic),

@@ -4,6 +4,7 @@
 //! have: what a kernel leaves out, it does not count.
 #![forbid(unsafe_code)]
 
+mod counters;
 mod memory;
 mod process;
 mod sockets;
@@ -14,6 +15,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+pub use counters::{
+    parse_cpu, parse_named, parse_pairs, parse_per_cpu, parse_pressure, parse_process, parse_softnet,
+};
 pub use memory::{MemInfo, Slab, parse_meminfo, parse_private, parse_slabinfo};
 pub use process::parse_start_time;
 pub use sockets::{SockStat, parse_sockstat};

@@ -14,6 +14,7 @@ const MOST: u64 = u32::MAX as u64;
 /// What can be planned with n connections can be planned with fewer, so the answer is found by halving.
 pub fn connections(lab: &Lab, host: &Host) -> Result<u64> {
     let mut smaller = lab.clone();
+    smaller.spec.anyway = false;
     let mut fits = |connections: u64| {
         smaller.spec.connections = connections;
         let plan = sketch(&smaller, host)?;

@@ -2,9 +2,11 @@
 
 use serde::Serialize;
 
-use super::{Memory, Reactors, TupleSum, settings};
+use super::processes::Side;
+use super::{Memory, TupleSum, memory, processes, settings};
+use crate::error::Result;
 use crate::host::Host;
-use crate::spec::{Lab, Reactors as AskedReactors};
+use crate::spec::{Lab, Processes};
 use crate::units::{grouped, human_bytes};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -14,75 +16,201 @@ pub struct Limit {
     pub connections: u64,
     pub why: String,
     pub remedy: String,
+    /// The key of the lab file that it follows from.
+    #[serde(skip)]
+    key: &'static str,
     /// Whether a lab that asks for more is refused; else it is run, to show what happens.
     pub refused: bool,
 }
 
+const FIVE_TUPLES: &str = "five-tuples";
+const MEMORY: &str = "memory";
+
 impl Limit {
     pub fn none() -> Limit {
-        Limit {
-            name: "none",
-            connections: u64::MAX,
-            why: "nothing known".to_owned(),
-            remedy: String::new(),
-            refused: true,
-        }
+        let why = "nothing known".to_owned();
+        Limit { name: "none", connections: u64::MAX, why, remedy: String::new(), key: "", refused: true }
     }
 }
 
 /// All limits, the one that bites first at the front.
-pub fn all(lab: &Lab, host: &Host, tuples: &TupleSum, reactors: &Reactors, memory: &Memory) -> Vec<Limit> {
-    let mut limits = vec![
-        Limit {
-            name: "five-tuples",
-            connections: tuples.possible,
-            why: format!(
-                "{} client addresses × {} client ports × {} server ports",
-                grouped(tuples.addresses),
-                grouped(tuples.client_ports),
-                grouped(tuples.server_ports)
-            ),
-            remedy: "more `clients.addresses`, or more `server.ports`".to_owned(),
-            refused: !tuples.kernel_chooses,
-        },
-        Limit {
-            name: "memory",
-            connections: memory.fitting(lab.spec.connections),
-            why: format!(
-                "{} B for both ends of a connection, of {} available",
-                grouped(memory.per_connection()),
-                human_bytes(memory.available)
-            ),
-            remedy: "more memory, or clients on another machine".to_owned(),
-            refused: true,
-        },
+pub fn all(lab: &Lab, host: &Host, tuples: &TupleSum, memory: &Memory) -> Vec<Limit> {
+    let found = [
+        Some(five_tuples(tuples)),
+        Some(machine_memory(lab, memory)),
+        Some(agents(lab, host)),
+        server_descriptors(lab, host),
+        client_descriptors(lab, host),
+        file_table(lab, host),
+        listening_ports(lab),
+        end_memory(lab, Side::Server),
+        end_memory(lab, Side::Client),
     ];
-    if let AskedReactors::Count(count) = lab.spec.server.reactors {
-        let most = super::processes::most_descriptors(host);
-        let most = lab.spec.limits.server.nofile.map_or(most, |asked| most.min(asked.0));
-        let room = most.saturating_sub(reactors.nofile - reactors.capacity);
-        limits.push(Limit {
-            name: "server descriptors",
-            connections: room.saturating_mul(u64::from(count)),
-            why: format!("{count} × {} descriptors", grouped(most)),
-            remedy: "`server: {reactors: auto}`".to_owned(),
-            refused: true,
-        });
-    }
-    if !host.can_set(settings::FILE_MAX)
-        && let Some(file_max) = host.number(settings::FILE_MAX)
-    {
-        limits.push(Limit {
-            name: "system file table",
-            connections: file_max.saturating_sub(host.files_open + settings::FILES_SPARE) / 2,
-            why: format!("fs.file-max is {} and cannot be raised here; both ends count", grouped(file_max)),
-            remedy: format!("raise fs.file-max on the host: `sysctl -w {}=…`", settings::FILE_MAX),
-            refused: true,
-        });
-    }
+    let mut limits: Vec<Limit> = found.into_iter().flatten().collect();
     limits.extend(on_the_router(lab, host, tuples));
     limits.sort_by_key(|limit| limit.connections);
     limits
+}
+
+/// A limit below what is asked for is refused, unless the author wants to see it bite. Five-tuples and the
+/// machine's memory have refusals of their own, and that of memory is never passed over.
+pub fn refuse(lab: &Lab, limits: &[Limit]) -> Result<()> {
+    let asked = lab.spec.connections;
+    let known = |limit: &&Limit| {
+        limit.refused && limit.connections < asked && ![FIVE_TUPLES, MEMORY].contains(&limit.name)
+    };
+    match limits.iter().find(known) {
+        Some(limit) if !lab.spec.anyway => {
+            let (allowed, asked) = (grouped(limit.connections), grouped(asked));
+            let why = format!("{}: room for {allowed} of {asked} connections: {}", limit.name, limit.why);
+            Err(super::refusal(lab, limit.key, why)
+                .remedy(format!("{}; or `anyway: true`, to see what happens", limit.remedy)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn five_tuples(tuples: &TupleSum) -> Limit {
+    Limit {
+        name: FIVE_TUPLES,
+        connections: tuples.possible,
+        why: format!(
+            "{} client addresses × {} client ports × {} server ports",
+            grouped(tuples.addresses),
+            grouped(tuples.client_ports),
+            grouped(tuples.server_ports)
+        ),
+        remedy: "more `clients.addresses`, or more `server.ports`".to_owned(),
+        key: "connections",
+        refused: !tuples.kernel_chooses,
+    }
+}
+
+fn machine_memory(lab: &Lab, memory: &Memory) -> Limit {
+    Limit {
+        name: MEMORY,
+        connections: memory.fitting(lab.spec.connections),
+        why: format!(
+            "{} B for both ends of a connection, of {} available",
+            grouped(memory.per_connection()),
+            human_bytes(memory.available)
+        ),
+        remedy: "more memory, or clients on another machine".to_owned(),
+        key: "connections",
+        refused: true,
+    }
+}
+
+fn agents(lab: &Lab, host: &Host) -> Limit {
+    let (agents, connections) = processes::carried_by_agents(lab, host);
+    Limit {
+        name: "agents",
+        connections,
+        why: format!("at most {} processes, each with the descriptors it may open here", grouped(agents)),
+        remedy: "raise the descriptors of a process (`ulimit -n`), or leave `limits: {nofile}` out"
+            .to_owned(),
+        key: "connections",
+        refused: true,
+    }
+}
+
+fn server_descriptors(lab: &Lab, host: &Host) -> Option<Limit> {
+    let Processes::Count(count) = lab.spec.server.reactors else { return None };
+    let most = processes::most_descriptors(host);
+    let most = lab.spec.limits.server.nofile.map_or(most, |asked| most.min(asked.0));
+    let room = most.saturating_sub(processes::reactor_own(&lab.spec));
+    Some(Limit {
+        name: "server descriptors",
+        connections: room.saturating_mul(u64::from(count)),
+        why: format!("{count} × {} descriptors", grouped(most)),
+        remedy: "`server: {reactors: auto}`".to_owned(),
+        key: "server.reactors",
+        refused: true,
+    })
+}
+
+fn client_descriptors(lab: &Lab, host: &Host) -> Option<Limit> {
+    let (connections, why) = processes::client_room(lab, host)?;
+    let remedy = "`clients: {processes: auto}`".to_owned();
+    Some(Limit {
+        name: "client descriptors",
+        connections,
+        why,
+        remedy,
+        key: "clients.processes",
+        refused: true,
+    })
+}
+
+/// The lab file fixes it, or the host does.
+fn file_table(lab: &Lab, host: &Host) -> Option<Limit> {
+    let name = "system file table";
+    let room = |most: u64, spare: u64| most.saturating_sub(host.files_open + spare) / 2;
+    if let Some(asked) = lab.spec.sysctl.host.get(settings::FILE_MAX) {
+        let most = asked.trim().parse().ok()?;
+        return Some(Limit {
+            name,
+            connections: room(most, 0),
+            why: format!("the lab file sets fs.file-max to {}; both ends count", grouped(most)),
+            remedy: format!("leave {} out of `sysctl.host`", settings::FILE_MAX),
+            key: "sysctl.host.fs.file-max",
+            refused: true,
+        });
+    }
+    let most = host.number(settings::FILE_MAX).filter(|_| !host.can_set(settings::FILE_MAX))?;
+    Some(Limit {
+        name,
+        connections: room(most, settings::FILES_SPARE),
+        why: format!("fs.file-max is {} and cannot be raised here; both ends count", grouped(most)),
+        remedy: format!("raise fs.file-max on the host: `sysctl -w {}=…`", settings::FILE_MAX),
+        key: "connections",
+        refused: true,
+    })
+}
+
+/// Connections to a port that nobody listens on are refused.
+fn listening_ports(lab: &Lab) -> Option<Limit> {
+    let dialled = lab.spec.clients.server_ports.as_ref()?;
+    let listens = |port: &u16| lab.spec.server.ports.0.iter().any(|range| range.contains(*port));
+    let (open, all) = (dialled.iter().filter(listens).count() as u64, dialled.len() as u64);
+    let share = u128::from(lab.spec.connections) * u128::from(open) / u128::from(all.max(1));
+    (open < all).then(|| Limit {
+        name: "listening ports",
+        connections: u64::try_from(share).unwrap_or(u64::MAX),
+        why: format!(
+            "the server listens on {} of the {} ports that clients connect to",
+            grouped(open),
+            grouped(all)
+        ),
+        remedy: "leave `clients.server_ports` out".to_owned(),
+        key: "clients.server_ports",
+        refused: true,
+    })
+}
+
+/// The limit of one end's memory: what its cgroup is charged for each connection, at least.
+fn end_memory(lab: &Lab, side: Side) -> Option<Limit> {
+    let (name, key, charged) = match side {
+        Side::Server => ("server memory", "limits.server.memory", memory::SERVER_CHARGED),
+        Side::Client => ("client memory", "limits.client.memory", memory::CLIENT_CHARGED),
+    };
+    let (limits, nodes) = match side {
+        Side::Server => (&lab.spec.limits.server, 1),
+        Side::Client => (&lab.spec.limits.client, u64::from(lab.spec.clients.count)),
+    };
+    let limit = limits.memory?.0;
+    Some(Limit {
+        name,
+        connections: (limit / charged).saturating_mul(nodes),
+        why: format!(
+            "{} each, of which a connection takes {} B at least",
+            human_bytes(limit),
+            grouped(charged)
+        ),
+        remedy: format!("a larger `{key}`"),
+        key,
+        refused: true,
+    })
 }
 
 /// What a router has room for.
@@ -100,6 +228,7 @@ fn on_the_router(lab: &Lab, host: &Host, tuples: &TupleSum) -> Vec<Limit> {
                 grouped(tuples.server_ports)
             ),
             remedy: "more `network.nat.addresses`, or more `server.ports`".to_owned(),
+            key: "network.nat.addresses",
             refused: false,
         });
     }
@@ -113,6 +242,7 @@ fn on_the_router(lab: &Lab, host: &Host, tuples: &TupleSum) -> Vec<Limit> {
             connections: most,
             why: format!("{} is {}", settings::TRACKED, grouped(most)),
             remedy: format!("a higher {}", settings::TRACKED),
+            key: "connections",
             refused: asked.is_none(),
         });
     }

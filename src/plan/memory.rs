@@ -12,6 +12,9 @@ use crate::units::{grouped, human_bytes};
 /// inode, file and directory entry; the server's end is also watched by epoll.
 pub const SERVER_END: u64 = 4_030;
 pub const CLIENT_END: u64 = 3_840;
+/// What a cgroup is charged for an end, at least: not every kernel charges a server all of it (docs/measuring.md).
+pub const SERVER_CHARGED: u64 = 1_450;
+pub const CLIENT_CHARGED: u64 = 3_700;
 /// A client's end that talks is watched too.
 pub const WATCHED: u64 = 190;
 /// What an agent keeps for a connection itself: its descriptor, and the state of its echo.
@@ -77,6 +80,20 @@ impl Memory {
     pub fn fits(&self) -> bool {
         self.expected.saturating_add(self.reserve) <= self.available
     }
+}
+
+/// A limit that cannot be set here is refused before anything is made.
+pub fn check_limits(lab: &Lab, host: &Host) -> Result<()> {
+    let limits = &lab.spec.limits;
+    let asked =
+        [("limits.server.memory", limits.server.memory), ("limits.client.memory", limits.client.memory)];
+    for (path, memory) in asked {
+        if let (Some(memory), Err(why)) = (memory, &host.cgroup.can_limit) {
+            let why = format!("a limit of {memory} cannot be set on this host: {why}");
+            return Err(super::refusal(lab, path, why).remedy("leave `memory` out of `limits`"));
+        }
+    }
+    Ok(())
 }
 
 /// `fitting`: how many connections there is room for, asked only when these are too many.

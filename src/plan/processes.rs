@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Node, Role};
 use crate::error::{Error, Result};
 use crate::host::{Capability, Host};
-use crate::spec::{Lab, Reactors as AskedReactors, RoleLimits, Spec};
+use crate::spec::{Lab, Processes, Spec};
 use crate::units::{PortRange, grouped};
 
 /// Descriptors a process opens for itself: standard streams, epoll, the chain's sockets, a file it reads.
@@ -17,10 +17,10 @@ const SWARMS_WANTED: u64 = 2;
 
 /// More agents than this take turns instead of working: such a lab needs more descriptors, not more processes.
 const MOST_AGENTS: u64 = 4_096;
-/// What the runner itself keeps open for each agent (two pipes and the process), and for each node while
-/// it is built (the namespace and its netlink socket).
-const RUNNER_PER_AGENT: u64 = 3;
-const RUNNER_PER_NODE: u64 = 2;
+/// What the runner itself keeps open for each agent (two pipes, the process, its counters), and for each node
+/// (the namespace, a netlink socket while it is built, its counters).
+const RUNNER_PER_AGENT: u64 = 4;
+const RUNNER_PER_NODE: u64 = 12;
 const RUNNER_OWN: u64 = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,25 +56,58 @@ fn nr_open(host: &Host) -> u64 {
     host.number("fs.nr_open").unwrap_or(1 << 20)
 }
 
+/// The most descriptors that the runner can have, and those it needs before it hears any agent.
+fn runner_room(lab: &Lab, host: &Host) -> (u64, u64) {
+    let most =
+        if host.has(Capability::SysResource) { nr_open(host) } else { host.nofile.hard.min(nr_open(host)) };
+    (most, RUNNER_OWN + RUNNER_PER_NODE * nodes(lab))
+}
+
+fn nodes(lab: &Lab) -> u64 {
+    u64::from(lab.spec.clients.count) + 1 + u64::from(lab.spec.network.has_router())
+}
+
 /// The descriptors that the runner needs for itself.
 pub fn runner_nofile(lab: &Lab, host: &Host, reactors: &Reactors, swarms: u64) -> Result<u64> {
     let agents = u64::from(reactors.count).saturating_add(swarms);
-    let nodes = u64::from(lab.spec.clients.count) + 1 + u64::from(lab.spec.network.has_router());
-    let needed = RUNNER_OWN + RUNNER_PER_AGENT.saturating_mul(agents) + RUNNER_PER_NODE * nodes;
-    let most =
-        if host.has(Capability::SysResource) { nr_open(host) } else { host.nofile.hard.min(nr_open(host)) };
+    let (most, own) = runner_room(lab, host);
+    let needed = own.saturating_add(RUNNER_PER_AGENT.saturating_mul(agents));
     if needed <= most {
         return Ok(needed);
     }
     let why = format!(
         "{} agents and {} nodes need {} descriptors in the runner, and it may open {}",
         grouped(agents),
-        grouped(nodes),
+        grouped(nodes(lab)),
         grouped(needed),
         grouped(most),
     );
     Err(Error { exit: crate::exit::Exit::Host, ..lab.source.error("connections", why) }
         .remedy("raise the limit (`ulimit -n`), or fewer connections (`--connections fit`)"))
+}
+
+/// How many agents a lab of this kind can have here, and how many connections those carry.
+pub fn carried_by_agents(lab: &Lab, host: &Host) -> (u64, u64) {
+    let spec = &lab.spec;
+    let (most, own) = runner_room(lab, host);
+    let most_agents = MOST_AGENTS.min(most.saturating_sub(own) / RUNNER_PER_AGENT);
+    let room = |role, own| most_for(lab, host, role).unwrap_or(0).saturating_sub(own).max(1);
+    let reactor = room(Side::Server, reactor_own(spec));
+    let swarm = room(Side::Client, SWARM_OWN);
+    let fits = |connections| {
+        let swarms = swarms_in_all(spec, host, swarm, connections);
+        reactors_for(spec, reactor, connections).saturating_add(swarms) <= most_agents
+    };
+    let (mut carried, mut too_many) = (0, u64::MAX);
+    while too_many - carried > 1 {
+        let middle = carried + (too_many - carried) / 2;
+        if fits(middle) {
+            carried = middle;
+        } else {
+            too_many = middle;
+        }
+    }
+    (most_agents, carried)
 }
 
 fn too_many_agents(lab: &Lab, reactors: u64, swarms: u64) -> Error {
@@ -90,24 +123,65 @@ fn too_many_agents(lab: &Lab, reactors: u64, swarms: u64) -> Error {
         .remedy("raise the limit (`ulimit -n`), or fewer connections (`--connections fit`)")
 }
 
-fn most_for(lab: &Lab, host: &Host, side: &str, limits: &RoleLimits) -> Result<u64> {
+/// The two kinds of processes that have descriptors to plan.
+#[derive(Clone, Copy)]
+pub enum Side {
+    Server,
+    Client,
+}
+
+fn most_for(lab: &Lab, host: &Host, side: Side) -> Result<u64> {
+    let limits = &lab.spec.limits;
+    let (asked, path) = match side {
+        Side::Server => (limits.server.nofile, "limits.server.nofile"),
+        Side::Client => (limits.client.nofile, "limits.client.nofile"),
+    };
     let most = most_descriptors(host);
-    match limits.nofile {
+    match asked {
         None => Ok(most),
         Some(asked) if asked.0 <= most => Ok(asked.0),
         Some(asked) => Err(super::refusal(
             lab,
-            &format!("limits.{side}.nofile"),
+            path,
             format!("{} descriptors, and this host allows a process {}", grouped(asked.0), grouped(most)),
         )
         .remedy("leave the key out: several processes will carry the connections")),
     }
 }
 
+/// What a reactor has open besides its connections.
+pub fn reactor_own(spec: &Spec) -> u64 {
+    REACTOR_OWN + spec.server.ports.len() as u64
+}
+
+fn reactors_for(spec: &Spec, room: u64, connections: u64) -> u64 {
+    match spec.server.reactors {
+        Processes::Auto => connections.div_ceil(room),
+        Processes::Count(count) => u64::from(count),
+    }
+}
+
+/// How many swarms carry a client's share.
+fn swarms_for(spec: &Spec, host: &Host, room: u64, share: u64) -> u64 {
+    let wanted = SWARMS_WANTED.min(u64::from(host.machine_cpus)).div_ceil(spec.clients.count.into());
+    match spec.clients.processes {
+        Processes::Auto => share.div_ceil(room).max(wanted).min(share),
+        Processes::Count(count) => u64::from(count).min(share),
+    }
+}
+
+/// Shares differ by one at most, so there are two kinds of them.
+fn swarms_in_all(spec: &Spec, host: &Host, room: u64, connections: u64) -> u64 {
+    let clients = u64::from(spec.clients.count);
+    let (share, larger) = (connections / clients, connections % clients);
+    let of = |clients: u64, share| clients.saturating_mul(swarms_for(spec, host, room, share));
+    of(larger, share.saturating_add(1)).saturating_add(of(clients - larger, share))
+}
+
 pub fn reactors(lab: &Lab, host: &Host) -> Result<Reactors> {
     let spec = &lab.spec;
-    let own = REACTOR_OWN + spec.server.ports.len() as u64;
-    let most = most_for(lab, host, "server", &spec.limits.server)?;
+    let own = reactor_own(spec);
+    let most = most_for(lab, host, Side::Server)?;
     let room = most.saturating_sub(own);
     if room == 0 {
         return Err(Error::host(
@@ -120,22 +194,21 @@ pub fn reactors(lab: &Lab, host: &Host) -> Result<Reactors> {
         )
         .remedy("open fewer server ports, or raise the limit (`ulimit -n`)"));
     }
-    let count = match spec.server.reactors {
-        AskedReactors::Auto => spec.connections.div_ceil(room),
-        AskedReactors::Count(count) => u64::from(count),
-    };
+    let count = reactors_for(spec, room, spec.connections);
     let capacity = spec.connections.div_ceil(count.max(1));
-    if capacity > room {
+    if capacity > room && !spec.anyway {
         return Err(too_few_reactors(lab, host, count, own, most));
     }
     if count > MOST_AGENTS {
         return Err(too_many_agents(lab, count, spec.connections.div_ceil(room)));
     }
-    let capacity = if count > 1 { room.min(spec.connections) } else { spec.connections };
+    // With too few of them they go on until the kernel says that there are no descriptors left.
+    let several = count > 1 && capacity <= room;
+    let capacity = if several { room.min(spec.connections) } else { spec.connections };
     Ok(Reactors {
         count: u32::try_from(count).unwrap_or(u32::MAX),
         capacity,
-        nofile: capacity + own,
+        nofile: capacity.saturating_add(own).min(most),
         backlog: spec.server.backlog.unwrap_or_else(|| backlog(spec)),
     })
 }
@@ -172,7 +245,8 @@ fn too_few_reactors(lab: &Lab, host: &Host, count: u64, own: u64, most: u64) -> 
 /// Every client opens an even share, split into as few processes as descriptors allow.
 pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>> {
     let spec = &lab.spec;
-    let room = most_for(lab, host, "client", &spec.limits.client)?.saturating_sub(SWARM_OWN);
+    let most = most_for(lab, host, Side::Client)?;
+    let room = most.saturating_sub(SWARM_OWN);
     if room == 0 {
         return Err(Error::host("planning the clients", "a process may open no descriptors beyond its own")
             .remedy("raise the limit (`ulimit -n`)"));
@@ -184,22 +258,20 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
         return Err(Error { exit: crate::exit::Exit::Host, ..error }
             .remedy("take fewer clients with more addresses each"));
     }
-    let wanted = SWARMS_WANTED.min(u64::from(host.machine_cpus)).div_ceil(clients);
-    let processes_for = |share: u64| share.div_ceil(room).max(wanted).min(share);
-    let all = shares(spec.connections, clients).map(processes_for).fold(0, u64::saturating_add);
+    let all = swarms_in_all(spec, host, room, spec.connections);
     if all.saturating_add(reactors.count.into()) > MOST_AGENTS {
         return Err(too_many_agents(lab, reactors.count.into(), all));
     }
     let (mut swarms, mut before) = (Vec::new(), 0);
     for (client, share) in shares(spec.connections, clients).enumerate() {
-        let processes = processes_for(share);
+        let processes = swarms_for(spec, host, room, share);
         let mut first = 0;
         for count in shares(share, processes) {
             swarms.push(Swarm {
                 node: client + 1,
                 first,
                 count,
-                nofile: count + SWARM_OWN,
+                nofile: (count + SWARM_OWN).min(most),
                 source_ports: spec.clients.ports.range(&spec.sysctl.client),
                 before,
             });
@@ -210,6 +282,15 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
     // The clients take turns: two processes of one client would contend for the same routes and counters.
     swarms.sort_by_key(|swarm| (swarm.first / swarm.count.max(1), swarm.node));
     Ok(swarms)
+}
+
+/// Connections that the clients' descriptors allow; none: as many processes are started as are needed.
+pub fn client_room(lab: &Lab, host: &Host) -> Option<(u64, String)> {
+    let Processes::Count(count) = lab.spec.clients.processes else { return None };
+    let most = most_for(lab, host, Side::Client).ok()?;
+    let clients = u64::from(lab.spec.clients.count);
+    let room = most.saturating_sub(SWARM_OWN).saturating_mul(clients * u64::from(count));
+    Some((room, format!("{clients} × {count} processes with {} descriptors", grouped(most))))
 }
 
 /// `total` in `parts` whole numbers that differ by one at most.

@@ -1,5 +1,6 @@
 //! What is decided from a lab and a host.
 
+mod anyway;
 mod networks;
 mod properties;
 mod refusals;
@@ -88,7 +89,7 @@ fn absurd_labs_are_refused_at_once() {
     let texts = [
         "connections: 1K\nclients: {count: 4000000000, addresses: 1}",
         "connections: 4000000000\nclients: {count: 60000, addresses: 60000}",
-        "connections: 9000000000000000000\nnetwork: {subnet: 0.0.0.0/0}\nserver: {ports: 1-65535}\nclients: {count: 3, addresses: 1073741823}",
+        "connections: 3000000000000000000\nnetwork: {subnet: 128.0.0.0/2}\nserver: {ports: 1-65535}\nclients: {count: 3, addresses: 268435455}",
     ];
     for text in texts {
         let began = std::time::Instant::now();

@@ -48,7 +48,7 @@ pub fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
     let range = spec.clients.ports.range(&spec.sysctl.client);
     let kernel_chooses = spec.clients.ports == ClientPorts::Auto;
     let client_ports = range.len() as u64;
-    let server_ports = spec.server.ports.len() as u64;
+    let server_ports = super::dialled_ports(lab).len() as u64;
     let product = |addresses: u64, ports: u64| addresses.saturating_mul(ports).saturating_mul(server_ports);
     let translated = spec.network.translation().map(|nat| {
         let (addresses, ports) = (u64::from(nat.addresses), nat.ports.len() as u64);
@@ -63,7 +63,7 @@ pub fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
         kernel_chooses,
         translated,
     };
-    if sum.needed <= sum.possible || kernel_chooses {
+    if sum.needed <= sum.possible || kernel_chooses || spec.anyway {
         return Ok(sum);
     }
     let why = format!(

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Report;
+use crate::cause::Causes;
 use crate::spec::ExpectSpec;
 use crate::units::grouped;
 
@@ -49,7 +50,14 @@ pub fn check(expect: &ExpectSpec, report: &Report) -> Vec<Expectation> {
             checked.push(at_most(name, wanted, got));
         }
     }
+    checked.extend(expect.verdict.as_ref().map(|wanted| verdict(wanted, report)));
     checked
+}
+
+/// Exactly the causes that were expected: one more is as much a surprise as one less.
+fn verdict(wanted: &Causes, report: &Report) -> Expectation {
+    let got = Causes(report.verdicts.iter().map(|verdict| verdict.cause).collect());
+    Expectation { name: "verdict", wanted: wanted.to_string(), got: got.to_string(), met: got == *wanted }
 }
 
 fn total(user: Option<f64>, kernel: Option<f64>) -> Option<f64> {

@@ -60,11 +60,26 @@ impl Folder {
         Ok(path)
     }
 
-    /// A file that cannot be given away is still readable by everyone.
     pub fn give_away(&self, path: &Path) {
-        if let Some((uid, gid)) = self.owner {
-            let _ = rustix::fs::chown(path, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-        }
+        give(path, self.owner);
+    }
+}
+
+/// Writes a file where the user wants it; its folder is made if it is missing.
+pub fn write_for_user(path: &Path, text: &str) -> Result<()> {
+    let what = || format!("writing {}", path.display());
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).attempt(Exit::Broke, what)?;
+    }
+    std::fs::write(path, text).attempt(Exit::Broke, what)?;
+    give(path, sudo_user());
+    Ok(())
+}
+
+/// A file that cannot be given away is still readable by everyone.
+fn give(path: &Path, owner: Option<(u32, u32)>) {
+    if let Some((uid, gid)) = owner {
+        let _ = rustix::fs::chown(path, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
     }
 }
 

@@ -54,9 +54,8 @@ fn user(report: &mut Report, account: &Account, open: u64) {
     let side = |which: fn(&AgentId) -> bool| {
         let weights: Vec<&Weight> =
             account.weights.iter().filter(|(agent, _)| which(agent)).map(|(_, weight)| weight).collect();
-        let peak: Option<u64> = weights.iter().map(|weight| weight.peak).sum();
-        let grown: Option<u64> =
-            weights.iter().map(|weight| Some(weight.peak?.saturating_sub(weight.empty?))).sum();
+        let peak = sum(weights.iter().map(|weight| weight.peak));
+        let grown = sum(weights.iter().map(|weight| Some(weight.peak?.saturating_sub(weight.empty?))));
         (peak, grown.map(|grown| rounded(grown as f64 / open as f64)))
     };
     let server = side(|agent| matches!(agent, AgentId::Reactor(_)));
@@ -73,11 +72,13 @@ fn user(report: &mut Report, account: &Account, open: u64) {
     }
 }
 
+/// None as soon as one is not known.
+fn sum(mut bytes: impl Iterator<Item = Option<u64>>) -> Option<u64> {
+    bytes.try_fold(0, |sum: u64, one| Some(sum.saturating_add(one?)))
+}
+
 fn grown(before: &Sample, peak: &Sample, caches: &[&str]) -> Option<u64> {
-    let sum = |sample: &Sample| {
-        let known = sample.caches.as_ref()?;
-        Some(caches.iter().filter_map(|cache| known.get(*cache)).sum::<u64>())
-    };
+    let sum = |sample: &Sample| caches.iter().map(|cache| sample.cache(cache)).sum::<Option<u64>>();
     Some(sum(peak)?.saturating_sub(sum(before)?))
 }
 

@@ -3,6 +3,7 @@
 use super::{Ends, Report, Side};
 use crate::agent::errno;
 use crate::agent::tally::{Operation, Row};
+use crate::diagnose::explain;
 use crate::teardown::Restored;
 use crate::units::grouped;
 
@@ -19,8 +20,16 @@ pub fn lines(report: &Report) -> Vec<String> {
             grouped(report.untried)
         ),
     );
+    if let Some(established) = report.breaks_at {
+        line("breaks", format!("the first connection was missing at {} established", grouped(established)));
+    }
     ends(&report.failed).into_iter().for_each(|text| line("failed", text));
     ends(&report.lost).into_iter().for_each(|text| line("lost", text));
+    for verdict in &report.verdicts {
+        let mut texts = explain::verdict(verdict).into_iter();
+        texts.next().into_iter().for_each(|text| line("cause", text));
+        texts.for_each(|text| line("", text));
+    }
     memory(report).into_iter().for_each(|text| line("memory", text));
     report.findings.iter().for_each(|finding| line("finding", finding.clone()));
     report.host_settings.iter().for_each(|restored| line("setting", setting(restored)));

@@ -3,10 +3,11 @@
 mod network;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::Spec;
-use crate::units::{Bytes, Period, Share, grouped, quoted};
+use crate::units::{Bytes, Period, Share, Subnet, grouped, quoted};
 
 const LARGEST_MESSAGE: Bytes = Bytes(1 << 20);
 const LONGEST_NAME: usize = 32;
@@ -21,18 +22,20 @@ pub(super) struct Invalid {
     pub remedy: String,
 }
 
-type Checked = Result<(), Invalid>;
+pub(super) type Checked = Result<(), Invalid>;
 
 pub(super) fn validate(spec: &Spec) -> Checked {
     name(spec)?;
     at_least_one(spec)?;
     times(spec)?;
     message_size(spec)?;
+    subnet(spec)?;
     settings("sysctl.host", &spec.sysctl.host, false)?;
     settings("sysctl.server", &spec.sysctl.server, true)?;
     settings("sysctl.client", &spec.sysctl.client, true)?;
     settings("sysctl.router", &spec.sysctl.router, true)?;
     network::network(spec)?;
+    super::faults::validate(&spec.faults, spec.ramp.rounds)?;
     expectations(spec)
 }
 
@@ -67,6 +70,7 @@ fn at_least_one(spec: &Spec) -> Checked {
         ("clients.addresses", Some(spec.clients.addresses.into())),
         ("network.nat.addresses", spec.network.nat.as_ref().map(|nat| nat.addresses.into())),
         ("ramp.window", Some(spec.ramp.window.into())),
+        ("ramp.rounds", Some(spec.ramp.rounds.into())),
         ("server.backlog", count(spec.server.backlog)),
         ("limits.server.nofile", limits.server.nofile.map(|count| count.0)),
         ("limits.server.memory", limits.server.memory.map(|bytes| bytes.0)),
@@ -101,6 +105,29 @@ fn message_size(spec: &Spec) -> Checked {
         "traffic.size",
         || format!("a message cannot be {size} long"),
         "make it from 1B to 1MiB",
+    )
+}
+
+/// Where no lab can live, and what those addresses are for.
+const NO_NETWORKS: [(Subnet, &str); 3] = [
+    (Subnet { base: Ipv4Addr::new(0, 0, 0, 0), prefix: 8 }, "are no host's, and no route leads to them"),
+    (Subnet { base: Ipv4Addr::new(127, 0, 0, 0), prefix: 8 }, "are every host's own, and never leave it"),
+    (
+        Subnet { base: Ipv4Addr::new(224, 0, 0, 0), prefix: 3 },
+        "are for multicast, or reserved: no connection has one",
+    ),
+];
+
+fn subnet(spec: &Spec) -> Checked {
+    let Some(subnet) = spec.network.subnet else { return Ok(()) };
+    let Some((taken, why)) = NO_NETWORKS.iter().find(|(taken, _)| taken.overlaps(subnet)) else {
+        return Ok(());
+    };
+    check(
+        false,
+        "network.subnet",
+        || format!("addresses of {taken} {why}"),
+        "take private addresses such as 10.99.0.0/16, or leave the key out: a free subnet is found",
     )
 }
 
@@ -141,11 +168,12 @@ fn expectations(spec: &Spec) -> Checked {
     let Some(Share::Count(established)) = spec.expect.established else {
         return Ok(());
     };
+    let asked = spec.connections.saturating_mul(spec.ramp.rounds.into());
     check(
-        established <= spec.connections,
+        established <= asked,
         "expect.established",
         || {
-            let (expected, asked) = (grouped(established), grouped(spec.connections));
+            let (expected, asked) = (grouped(established), grouped(asked));
             format!("{expected} connections are expected, but only {asked} are asked for")
         },
         "expect no more than `connections`, or write 100%",

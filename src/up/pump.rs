@@ -9,21 +9,36 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use super::Run;
-use crate::agent::Word;
-use crate::crew;
-use crate::driver::{AgentId, Driver, Heard};
+use crate::account::Totals;
+use crate::agent::{Tally, Word};
+use crate::crew::{self, Crew};
+use crate::driver::{AgentId, Driver, Heard, Remains};
 use crate::error::{Attempt, Result};
 use crate::event::Event;
 use crate::exit::Exit;
+use crate::log::Log;
 
 /// How often the progress of all agents together is told.
 const PROGRESS: Duration = Duration::from_millis(250);
+
+/// One signal on the way down may be meant for something else; two in this time ask what is going on.
+const SOON: Duration = Duration::from_secs(2);
 
 /// The signals that ask a run to end in order.
 pub struct Interrupts {
     signals: LocalBoxStream<'static, Stop>,
     stopped: Option<&'static str>,
     ignoring: bool,
+    /// When the last one was ignored.
+    ignored: Option<Instant>,
+}
+
+/// Comes at that time; none: never.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => pending().await,
+    }
 }
 
 /// The signal that ended a run before its time.
@@ -50,7 +65,7 @@ impl Interrupts {
 
     /// Those that this stream brings: a test sends its own.
     pub fn from(signals: impl futures::Stream<Item = Stop> + 'static) -> Self {
-        Interrupts { signals: signals.boxed_local(), stopped: None, ignoring: false }
+        Interrupts { signals: signals.boxed_local(), stopped: None, ignoring: false, ignored: None }
     }
 
     pub fn stopped(&self) -> Option<Stop> {
@@ -61,6 +76,12 @@ impl Interrupts {
         self.ignoring = true;
     }
 
+    /// Whether one that is ignored comes soon after another: someone wonders what takes so long.
+    fn is_impatient(&mut self) -> bool {
+        let now = Instant::now();
+        self.ignored.replace(now).is_some_and(|last| now - last <= SOON)
+    }
+
     pub async fn next(&mut self) -> Stop {
         match self.signals.next().await {
             Some(signal) => signal,
@@ -69,10 +90,28 @@ impl Interrupts {
     }
 }
 
+/// A signal changes nothing about the way down; who sends another one soon after is told what still stands.
+pub fn ignore(
+    signal: Stop,
+    interrupts: &mut Interrupts,
+    crew: &Crew,
+    log: &mut Log,
+    lookout: &dyn Fn() -> Remains,
+) {
+    if !interrupts.is_impatient() {
+        return log.tell(Event::Ignored { signal: signal.to_owned() });
+    }
+    let agents = crew.living(crew::everyone).len();
+    let connections = log.account.totals().clients.open;
+    log.tell(Event::Impatient { agents, connections, remains: lookout() });
+}
+
 enum Came {
     Heard(AgentId, Heard),
     Nobody,
     Tick,
+    Look,
+    Fault,
     Over,
     Interrupted(Stop),
 }
@@ -90,15 +129,22 @@ impl<D: Driver> Run<'_, D> {
 
     /// Hears everyone for as long as any count moves, and for `patience` after. Whether it was met.
     pub async fn pump_while_moving(&mut self, patience: Duration, met: impl Fn(&Self) -> bool) -> bool {
-        let mut seen = self.log.account.totals();
+        let mut seen = self.moved_so_far();
         loop {
             self.pump_for(patience, &met).await;
-            let now = self.log.account.totals();
+            let now = self.moved_so_far();
             if met(self) || now == seen || !self.is_pumping() {
                 return met(self);
             }
             seen = now;
         }
+    }
+
+    /// What counts as getting on. A reactor without room tries again and again, and gets nowhere.
+    fn moved_so_far(&self) -> Totals {
+        let mut totals = self.log.account.totals();
+        (totals.server.tried, totals.server.failed) = (0, Tally::default());
+        totals
     }
 
     /// An interrupt ends all waiting, until they are ignored.
@@ -110,25 +156,31 @@ impl<D: Driver> Run<'_, D> {
         let mut tick = tokio::time::interval(PROGRESS);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tick.reset();
-        let over = async move {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => pending().await,
-            }
-        };
+        let over = until(deadline);
         tokio::pin!(over);
         let mut nobody = false;
         while !met(self) && self.is_pumping() {
+            let look = until(self.watch.due());
+            let fault = until(self.faults.due());
             let came = tokio::select! {
                 biased;
                 signal = self.interrupts.next() => Came::Interrupted(signal),
                 heard = self.crew.next(), if !nobody => heard.map_or(Came::Nobody, |(agent, heard)| Came::Heard(agent, heard)),
                 _ = tick.tick() => Came::Tick,
+                () = look => Came::Look,
+                () = fault => Came::Fault,
                 () = &mut over => Came::Over,
             };
             match came {
-                Came::Heard(agent, heard) => self.take(agent, heard).await,
+                Came::Heard(agent, heard) => {
+                    self.take(agent, heard).await;
+                    self.strike_due().await;
+                }
+                Came::Fault => self.strike_due().await,
                 Came::Tick => self.tell_progress(),
+                Came::Look => {
+                    self.look(self.watch.depth());
+                }
                 // Nobody is left to be heard: only time and signals can still come.
                 Came::Nobody => {
                     if deadline.is_none() {
@@ -137,10 +189,9 @@ impl<D: Driver> Run<'_, D> {
                     nobody = true;
                 }
                 Came::Over => return,
-                Came::Interrupted(_) if self.interrupts.ignoring => {
-                    let agents = self.crew.living(crew::everyone).len();
-                    let connections = self.log.account.totals().clients.open;
-                    self.log.tell(Event::Impatient { connections, agents });
+                Came::Interrupted(signal) if self.interrupts.ignoring => {
+                    let lookout = self.driver.lookout();
+                    ignore(signal, &mut self.interrupts, &self.crew, self.log, &lookout);
                 }
                 Came::Interrupted(signal) => {
                     self.interrupts.stopped = Some(signal);

@@ -1,6 +1,7 @@
 //! The life of a run, with agents played by a script and a clock that leaps over waiting.
 
 mod course;
+mod faults;
 mod interrupts;
 
 use std::collections::BTreeMap;
@@ -25,8 +26,8 @@ limits: {server: {nofile: 270}, client: {nofile: 106}}
 hold: 60s
 ";
 
-fn plan() -> Plan {
-    let lab = crate::spec::parse("lab.yaml", LAB, &[]).expect("lab");
+fn plan(more: &str) -> Plan {
+    let lab = crate::spec::parse("lab.yaml", &format!("{LAB}{more}"), &[]).expect("lab");
     let plan = crate::plan::decide(&lab, &Host { machine_cpus: 1, ..Host::example() }).expect("plan");
     assert_eq!((plan.reactors.count, plan.swarms.len(), plan.swarms_at_once), (4, 10, 2));
     plan
@@ -74,8 +75,17 @@ impl Good {
                 voices.say(agent, Word::Ramped);
             }
             Order::Weigh => voices.say(agent, Word::Weight { private_bytes: Some(1) }),
-            Order::Hold | Order::Tell => {}
+            Order::Hold | Order::Tell | Order::Closing { .. } => {}
             Order::Rest => voices.say(agent, Word::Rested { latencies: Vec::new() }),
+            Order::Close => {
+                let open = self.counts.get(&agent).map_or(0, |counts| counts.open);
+                for agent in [agent, SERVER] {
+                    self.count(voices, agent, |counts| {
+                        counts.open -= open;
+                        counts.closed += open;
+                    });
+                }
+            }
             Order::Drain => {
                 self.count(voices, agent, |counts| counts.closed += std::mem::take(&mut counts.open));
                 voices.say(agent, Word::Drained);
@@ -100,6 +110,18 @@ fn script(mut differs: impl FnMut(&mut Good, &mut Voices, AgentId, &Order) -> bo
 
 struct Phases(std::rc::Rc<std::cell::RefCell<Vec<Phase>>>);
 
+/// What of the events is about signals on the way down.
+#[derive(Clone, Default)]
+struct Presses(std::rc::Rc<std::cell::RefCell<Vec<Event>>>);
+
+impl Listener for Presses {
+    fn hear(&mut self, _: Duration, event: &Event, _: &crate::account::Account) {
+        if matches!(event, Event::Interrupted { .. } | Event::Ignored { .. } | Event::Impatient { .. }) {
+            self.0.borrow_mut().push(event.clone());
+        }
+    }
+}
+
 impl Listener for Phases {
     fn hear(&mut self, _: Duration, event: &Event, _: &crate::account::Account) {
         if let Event::Ended { phase, .. } = event {
@@ -112,6 +134,7 @@ impl Listener for Phases {
 struct Lived {
     done: Vec<String>,
     phases: Vec<Phase>,
+    presses: Vec<Event>,
     result: Result<()>,
     report: Report,
 }
@@ -135,18 +158,29 @@ impl Lived {
 }
 
 fn live_with(driver: MockDriver, interrupts: Interrupts, keep: bool) -> Lived {
+    live_planned(&plan(""), driver, interrupts, keep)
+}
+
+fn live_planned(plan: &Plan, driver: MockDriver, interrupts: Interrupts, keep: bool) -> Lived {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
         .build()
         .expect("runtime");
-    let plan = plan();
     let phases = std::rc::Rc::default();
-    let mut log = Log::new(None, vec![Box::new(Phases(std::rc::Rc::clone(&phases)))]);
-    let (driver, result) = runtime.block_on(Run::new(&plan, driver, &mut log, interrupts).live(keep));
-    let report = report::settle(&plan, &log.account);
-    let phases = phases.take();
-    Lived { done: driver.done(), phases, result, report }.checked()
+    let presses = Presses::default();
+    let listeners: Vec<Box<dyn Listener>> =
+        vec![Box::new(Phases(std::rc::Rc::clone(&phases))), Box::new(presses.clone())];
+    let mut log = Log::new(None, listeners);
+    let (driver, result) = runtime.block_on(Run::new(plan, driver, &mut log, interrupts).live(keep));
+    let report = report::settle(plan, &log.account);
+    let (phases, presses) = (phases.take(), presses.0.take());
+    Lived { done: driver.done(), phases, presses, result, report }.checked()
+}
+
+/// The lab with more in its file.
+fn live_more(more: &str, script: Script) -> Lived {
+    live_planned(&plan(more), MockDriver::new(script), Interrupts::from(futures::stream::empty()), false)
 }
 
 fn live(script: Script) -> Lived {

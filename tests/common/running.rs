@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -27,8 +27,13 @@ pub struct Running {
 
 impl Running {
     pub fn start(arguments: &[&str]) -> Running {
+        Running::of(&mut c1m_lab(arguments))
+    }
+
+    /// Whatever this command becomes.
+    pub fn of(command: &mut Command) -> Running {
         let mut runner =
-            c1m_lab(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("c1m-lab runs");
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the command runs");
         let told = Arc::new(Mutex::new(Vec::new()));
         let (ear, mut stderr) = (told.clone(), runner.stderr.take().expect("its stderr"));
         let reader = std::thread::spawn(move || {

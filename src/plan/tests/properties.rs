@@ -68,7 +68,7 @@ prop_compose! {
         let ports = PortRange { first: nat.1, last: u16::MAX };
         spec.network.nat = (kind == 2).then_some(NatSpec { addresses: nat.0, ports });
         spec.server.ports = crate::units::Ports(vec![range(server_ports)]);
-        spec.server.reactors = reactors.map_or(spec::Reactors::Auto, spec::Reactors::Count);
+        spec.server.reactors = reactors.map_or(spec::Processes::Auto, spec::Processes::Count);
         spec.limits.client.nofile = nofile.map(Count);
         spec.limits.client.cpus = cpus;
         lab

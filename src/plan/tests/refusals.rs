@@ -112,6 +112,42 @@ fn a_file_table_that_cannot_be_raised() {
 }
 
 #[test]
+fn a_memory_limit_that_cannot_be_set() {
+    let mut host = Host::example();
+    let text = "connections: 1K\nlimits:\n  client: {memory: 512MiB}";
+    decide(&lab(text), &host).expect("it can be set");
+    host.cgroup.can_limit = Err("no cgroup counts memory".to_owned());
+    let error = refusal(text, &host);
+    assert_eq!((error.exit, line(&error)), (Exit::Host, "  client: {memory: 512MiB}"));
+    assert!(error.why.contains("512MiB") && error.why.contains("no cgroup counts memory"), "{error}");
+    decide(&lab("connections: 1K"), &host).expect("nothing is limited");
+}
+
+/// The limit on agents is told beforehand, and to the connection.
+#[test]
+fn the_agents_limit_is_where_the_refusal_begins() {
+    let mut host = bounded(2_000);
+    host.memory = crate::host::Memory { total: 1024 * GIB, available: 1024 * GIB };
+    host.capabilities = host.capabilities.without(Capability::SysResource);
+    for (text, runner) in [
+        ("clients: {count: 3, addresses: 200}", None),
+        ("clients: {count: 40, addresses: 200}\nlimits: {client: {nofile: 333}}", None),
+        ("clients: {count: 3, addresses: 200}\nserver: {reactors: 100}", Some(100)),
+        ("clients: {count: 7, addresses: 20}\nlimits: {server: {nofile: 150}, client: {nofile: 20}}", None),
+    ] {
+        let mut lab = lab(&format!("connections: 1K\n{text}"));
+        let plan = decide(&lab, &host).expect(text);
+        let agents = plan.limits.iter().find(|limit| limit.name == "agents").expect("a limit").connections;
+        let first = plan.first_limit.connections;
+        assert!(first <= agents && (runner.is_some() || first == agents), "{:?}", plan.limits);
+        lab.spec.connections = first;
+        decide(&lab, &host).expect(text);
+        lab.spec.connections = first + 1;
+        decide(&lab, &host).expect_err(text);
+    }
+}
+
+#[test]
 fn more_agents_than_a_lab_has() {
     let mut host = with_memory(1024 * GIB);
     host.nofile = crate::host::Nofile { soft: 1024, hard: 2_000 };

@@ -103,6 +103,27 @@ fn port_0_in_a_list() {
 }
 
 #[test]
+fn a_subnet_where_no_lab_can_live() {
+    shows(
+        &error("connections: 10K\nnetwork:\n  subnet: 127.8.0.0/16\n"),
+        &[
+            "reading lab.yaml: addresses of 127.0.0.0/8 are every host's own, and never leave it",
+            " --> lab.yaml:3:11",
+            "  |",
+            "3 |   subnet: 127.8.0.0/16",
+            "  |           ^^^^^^^^^^^^",
+            "help: take private addresses such as 10.99.0.0/16, or leave the key out: a free subnet is found",
+        ],
+    );
+    for subnet in ["0.0.0.0/0", "0.0.0.0/16", "64.0.0.0/2", "224.0.0.0/4", "239.1.0.0/16", "255.0.0.0/8"] {
+        error(&format!("connections: 10K\nnetwork: {{subnet: {subnet}}}\n"));
+    }
+    for subnet in ["1.0.0.0/8", "126.0.0.0/8", "128.0.0.0/8", "192.168.0.0/16", "223.0.0.0/8"] {
+        parse("lab.yaml", &format!("connections: 10K\nnetwork: {{subnet: {subnet}}}\n"), &[]).expect(subnet);
+    }
+}
+
+#[test]
 fn no_connections() {
     shows(
         &error("# a lab\nname: x\nhold: 1s\n"),

@@ -44,7 +44,28 @@ fn every_other_wrong_input_is_shown_at_its_place() {
         ("connections: 1\nsysctl: {host: {fs/../x.y: 1}}\n", (2, 17, 9), "no name of a kernel setting"),
         ("connections: 1\nsysctl: {host: {fs.nr_open: }}\n", (2, 17, 10), "has no value"),
         ("connections: 1\nexpect: {established: 2}\n", (2, 23, 1), "but only 1 are asked for"),
-        ("connections: 1\nserver: {reactors: 0}\n", (2, 20, 1), "is not a number of reactors"),
+        ("connections: 1\nserver: {reactors: 0}\n", (2, 20, 1), "is not a number of processes"),
+        ("connections: 1\nclients: {processes: none}\n", (2, 22, 4), "is not a number of processes"),
+        ("connections: 1\nanyway: yes\n", (2, 9, 3), "`anyway` is the text `yes`"),
+        ("connections: 1\nramp: {rounds: 0}\n", (2, 16, 1), "`ramp.rounds` is 0"),
+        ("connections: 1\nfaults: [{agent: server}]\n", (2, 10, 15), "the key `do` is missing"),
+        (
+            "connections: 1\nfaults: [{do: hit, agent: server}]\n",
+            (2, 15, 3),
+            "`faults[0].do` cannot be `hit`",
+        ),
+        ("connections: 1\nfaults: [{do: kill}]\n", (2, 10, 10), "which `agent` it strikes"),
+        ("connections: 1\nfaults: [{do: link_up, agent: server}]\n", (2, 10, 28), "whose link it strikes"),
+        (
+            "connections: 1\nfaults: [{do: stop, agent: server, node: client-1}]\n",
+            (2, 42, 8),
+            "a process is struck, not the link",
+        ),
+        (
+            "connections: 1\nfaults: [{at: closing, do: stop, agent: server}]\n",
+            (2, 15, 7),
+            "with one round nothing is closed",
+        ),
     ];
     for (text, place, why) in cases {
         let error = error(text);

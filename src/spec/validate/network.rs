@@ -1,7 +1,7 @@
 //! Keys that say something about a router or a choice of ports which the lab does not have.
 
 use super::{Checked, Invalid};
-use crate::spec::auto::LOCAL_PORTS;
+use crate::spec::client_ports::LOCAL_PORTS;
 use crate::spec::{NetworkKind, Spec};
 use crate::units::{PortRange, quoted};
 

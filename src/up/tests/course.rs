@@ -1,6 +1,7 @@
 //! Runs that take their course, with agents that may fail on the way.
 
 use super::*;
+use crate::agent::tally::Operation;
 
 #[test]
 fn all_goes_well() {
@@ -162,4 +163,30 @@ fn a_build_that_breaks_is_taken_down() {
     assert_eq!(error.exit, Exit::Host);
     assert_eq!(lived.done, ["build", "down"]);
     assert_eq!(lived.report.broke.as_deref(), Some("making the namespace: the mock breaks here"));
+}
+
+#[test]
+fn a_ramp_that_goes_on_until_something_breaks_stops_there() {
+    let script = script(|good, voices, agent, order| {
+        if agent != AgentId::Swarm(3) || *order != Order::Go {
+            return false;
+        }
+        good.connect(voices, agent, 30);
+        good.count(voices, agent, |counts| {
+            counts.tried += 1;
+            counts.failed.add_named(Operation::Connect, "ETIMEDOUT", 1);
+        });
+        true
+    });
+    let plan = plan("ramp: {until: breaks}");
+    let quiet = Interrupts::from(futures::stream::empty());
+    let lived = live_planned(&plan, MockDriver::new(script), quiet, false);
+    let report = &lived.report;
+    // Who was at it when the first one failed may still have opened some.
+    assert!((Some(330)..=Some(report.established)).contains(&report.breaks_at), "{:?}", report.breaks_at);
+    assert!(report.established <= 430, "{}", report.established);
+    assert_eq!(report.failed.total, 1);
+    assert!(lived.orders("Go").len() < 11, "who had not begun does not begin: {:?}", lived.done);
+    assert_eq!(report.clients.closed, report.established);
+    assert_eq!(report.verdicts.iter().map(|verdict| verdict.connections).sum::<u64>(), 1);
 }

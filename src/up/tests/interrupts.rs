@@ -1,6 +1,9 @@
 //! Runs that someone ends.
 
+use futures::StreamExt;
+
 use super::*;
+use crate::driver::Remains;
 
 #[test]
 fn an_interrupt_during_the_ramp_ends_it_in_order() {
@@ -95,4 +98,55 @@ fn ending_a_lab_that_only_stands_is_no_interruption() {
     lived.result.as_ref().expect("a good run");
     assert_eq!((lived.report.interrupted.as_deref(), lived.report.exit()), (None, Exit::Done));
     assert_eq!(lived.report.clients.closed, 1000);
+}
+
+/// A run whose way down takes ten seconds, and what is told of Ctrl-C, pressed first in its hold, each time so many
+/// milliseconds after the last.
+fn pressed(gaps_ms: &'static [u64]) -> Vec<Event> {
+    let presses = futures::stream::iter(gaps_ms).then(|gap| async {
+        tokio::time::sleep(Duration::from_millis(*gap)).await;
+        "SIGINT"
+    });
+    let mut driver = MockDriver::new(script(|_, _, _, _| false));
+    driver.down_takes = Duration::from_secs(10);
+    live_with(driver, Interrupts::from(presses), false).presses
+}
+
+fn is_ignored(event: &Event) -> bool {
+    matches!(event, Event::Ignored { signal } if signal == "SIGINT")
+}
+
+#[test]
+fn the_second_is_ignored_and_the_third_soon_after_is_told_what_stands() {
+    let presses = pressed(&[1000, 500, 1000, 1500]);
+    let [first, second, third, fourth] = &presses[..] else { panic!("{presses:?}") };
+    assert!(matches!(first, Event::Interrupted { .. }) && is_ignored(second), "{presses:?}");
+    let remains = Remains { namespaces: 2, cgroups: 1, settings: 0 };
+    for told in [third, fourth] {
+        assert_eq!(*told, Event::Impatient { agents: 0, connections: 0, remains });
+    }
+}
+
+#[test]
+fn a_third_that_comes_late_is_ignored_too() {
+    let presses = pressed(&[1000, 500, 2100, 1900]);
+    let [_, second, third, fourth] = &presses[..] else { panic!("{presses:?}") };
+    assert!(is_ignored(second) && is_ignored(third), "{presses:?}");
+    assert!(matches!(fourth, Event::Impatient { .. }), "{presses:?}");
+}
+
+#[test]
+fn during_the_drain_whoever_is_impatient_is_told_of_agents_and_connections() {
+    let lived = live_interrupted(false, |_, _, agent, order, send| {
+        // One that does not answer keeps the drain waiting.
+        let mute = agent == AgentId::Swarm(9) && *order == Order::Drain;
+        if mute {
+            (0..2).for_each(|_| send("SIGINT"));
+        }
+        mute
+    });
+    let [first, second] = &lived.presses[..] else { panic!("{:?}", lived.presses) };
+    assert!(is_ignored(first), "{first:?}");
+    // Nobody has told of closing anything yet.
+    assert!(matches!(second, Event::Impatient { agents: 12, connections: 1000, .. }), "{second:?}");
 }

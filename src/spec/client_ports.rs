@@ -1,18 +1,10 @@
-//! Values that are a choice of the author's, or `auto`.
+//! Source ports: a choice of the author's, or `auto`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::units::{BadUnit, PortRange, quoted, text_form};
-
-/// How many processes accept connections: `auto`, or a number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reactors {
-    #[default]
-    Auto,
-    Count(u32),
-}
+use crate::units::{BadUnit, PortRange, text_form};
 
 /// Which source ports the clients bind: those planned for each connection, or what the kernel chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,37 +29,6 @@ impl ClientPorts {
         }
     }
 }
-
-impl FromStr for Reactors {
-    type Err = BadUnit;
-
-    fn from_str(text: &str) -> Result<Self, BadUnit> {
-        match (text, text.parse::<u32>()) {
-            ("auto", _) => Ok(Reactors::Auto),
-            (_, Ok(count)) if count > 0 => Ok(Reactors::Count(count)),
-            _ => {
-                let why = format!("{} is not a number of reactors", quoted(text));
-                Err(BadUnit { why, remedy: "write `auto`, or a number from 1".into() })
-            }
-        }
-    }
-}
-
-impl fmt::Display for Reactors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reactors::Auto => f.pad("auto"),
-            Reactors::Count(count) => f.pad(&count.to_string()),
-        }
-    }
-}
-
-text_form!(Reactors, "`auto` or a number such as 2", {
-    "type": ["integer", "string"],
-    "minimum": 1,
-    "pattern": "^(auto|[1-9][0-9]*)$",
-    "examples": ["auto", 2]
-});
 
 impl FromStr for ClientPorts {
     type Err = BadUnit;

@@ -1,0 +1,73 @@
+//! Connections that vanish without an error: time-outs, and those that only the client believes in.
+//!
+//! Nobody says why a packet was dropped, but whoever drops one counts it. So the silent ones are shared out
+//! among those that dropped, in proportion to how much; nobody gets more than he has dropped.
+
+use super::case::Case;
+use super::missing::Missing;
+use super::rows::{self, Suspect};
+use super::{Cause, Finding};
+use crate::agent::tally::Operation;
+
+pub fn share_out(case: &Case, missing: &mut Missing) -> Vec<(Cause, Finding)> {
+    let suspects: Vec<(Cause, Suspect)> = rows::all()
+        .iter()
+        .filter_map(|row| Some((row.cause, (row.suspect?)(case)?)))
+        .filter(|(_, suspect)| suspect.drops > 0)
+        .collect();
+    let timeouts = missing.failed(Operation::Connect, &["ETIMEDOUT"]);
+    let drops: Vec<u64> = suspects.iter().map(|(_, suspect)| suspect.drops).collect();
+    let shares = in_proportion(timeouts, &drops);
+    let mut findings = Vec::new();
+    for ((cause, suspect), share) in suspects.into_iter().zip(shares) {
+        let connections = missing.take_failed(Operation::Connect, &["ETIMEDOUT"], share);
+        findings.push((cause, Finding { connections, evidence: suspect.evidence, changes: suspect.changes }));
+    }
+    findings.push((Cause::Filtered, rows::leftover::filtered(case, missing)));
+    findings
+}
+
+/// Shares of `total` in proportion to the weights, none above its weight, and together as much as they can.
+fn in_proportion(total: u64, weights: &[u64]) -> Vec<u64> {
+    let sum: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
+    if sum == 0 {
+        return vec![0; weights.len()];
+    }
+    let total = u128::from(total).min(sum);
+    let mut shares: Vec<u64> =
+        weights.iter().map(|weight| (total * u128::from(*weight) / sum) as u64).collect();
+    let mut rest = total as u64 - shares.iter().sum::<u64>();
+    for (share, weight) in shares.iter_mut().zip(weights) {
+        let more = rest.min(1).min(weight - *share);
+        *share += more;
+        rest -= more;
+    }
+    shares
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_larger_dropper_gets_the_larger_share() {
+        assert_eq!(in_proportion(100, &[300, 100]), [75, 25]);
+        assert_eq!(in_proportion(100, &[30, 10]), [30, 10]);
+        assert_eq!(in_proportion(7, &[1000, 1000, 1000]), [3, 2, 2]);
+        assert_eq!(in_proportion(7, &[]), Vec::<u64>::new());
+    }
+
+    proptest! {
+        #[test]
+        fn shares_add_up_and_stay_within_their_weights(
+            total in 0_u64..1 << 40,
+            weights in prop::collection::vec(0_u64..1 << 40, 0..6),
+        ) {
+            let shares = in_proportion(total, &weights);
+            prop_assert!(shares.iter().zip(&weights).all(|(share, weight)| share <= weight));
+            prop_assert_eq!(shares.iter().sum::<u64>(), total.min(weights.iter().sum()));
+        }
+    }
+}

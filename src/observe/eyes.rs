@@ -1,0 +1,68 @@
+//! Everything that is looked at on this machine: the host, each namespace of the lab, each agent.
+
+use std::fs::File;
+
+use super::{AgentEyes, Depth, HostEyes, NodeEyes, Sample, Seat, names};
+use crate::kernel::netns;
+
+pub struct Eyes {
+    host: HostEyes,
+    nodes: Vec<NodeEyes>,
+    agents: Vec<AgentEyes>,
+    buffer: Vec<u8>,
+}
+
+impl Eyes {
+    /// A namespace that cannot be entered is left out: it is gone. What is open keeps its namespace in being.
+    pub fn open<'a>(places: impl IntoIterator<Item = (Seat, &'a File)>) -> Eyes {
+        let (seats, files): (Vec<Seat>, Vec<&File>) = places.into_iter().unzip();
+        let nodes = netns::inside_each(files, |node| Ok(NodeEyes::open_here(seats[node].clone())));
+        Eyes {
+            host: HostEyes::open(),
+            nodes: nodes.into_iter().flatten().collect(),
+            agents: Vec::new(),
+            buffer: Vec::new(),
+        }
+    }
+
+    pub fn add_agent(&mut self, name: String, pid: u32) {
+        self.agents.push(AgentEyes::open(name, pid));
+    }
+
+    pub fn look(&mut self, depth: Depth) -> Sample {
+        let mut sample = Sample::default();
+        let buffer = &mut self.buffer;
+        sample.places.insert(names::HOST.to_owned(), self.host.look(depth, buffer));
+        for node in &mut self.nodes {
+            sample.places.insert(node.name.clone(), node.look(buffer));
+        }
+        if depth >= Depth::Agents {
+            // Who has ended is not looked at again.
+            self.agents.retain(|agent| {
+                let reading = agent.look(buffer);
+                let lives = reading.is_some();
+                sample.places.extend(reading.map(|reading| (agent.name.clone(), reading)));
+                lives
+            });
+        }
+        sample
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_seen() {
+        let mut eyes = Eyes::open([]);
+        eyes.add_agent("swarm 1".to_owned(), std::process::id());
+        eyes.add_agent("swarm 2".to_owned(), u32::MAX >> 2);
+        let sample = eyes.look(Depth::Agents);
+        assert!(sample.level(names::HOST, names::MEMORY_TOTAL) > Some(0));
+        assert!(sample.level(names::HOST, names::FILES_OPEN) > Some(0));
+        assert_eq!(sample.level("swarm 1", names::AGENT_STOPPED), Some(0));
+        assert!(!sample.places.contains_key("swarm 2"));
+        assert_eq!(sample.cache("TCP"), None, "a look at the agents does not read the caches");
+    }
+}

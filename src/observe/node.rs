@@ -1,0 +1,155 @@
+//! The counters of one node, each read from inside its own namespace.
+
+use std::path::{Path, PathBuf};
+
+use super::file::ProcFile;
+use super::{Reading, names};
+use crate::kernel::cgroup::Version;
+use crate::kernel::proc::{self, parse_named, parse_pairs, parse_per_cpu, parse_pressure};
+use crate::kernel::sock_diag::SockDiag;
+
+/// Values that go up and down among those that the kernel counts.
+const LEVELS: &[&str] =
+    &["Tcp.CurrEstab", "Tcp.RtoAlgorithm", "Tcp.RtoMin", "Tcp.RtoMax", "Ip.Forwarding", "Ip.DefaultTTL"];
+
+/// Protocols that connections have to do with.
+const PROTOCOLS: &[&str] = &["Ip.", "Tcp.", "TcpExt.", "IpExt."];
+
+/// A namespace, and the cgroup that limits who lives in it.
+#[derive(Clone, Debug, Default)]
+pub struct Seat {
+    pub name: String,
+    pub cgroup: Option<(Version, PathBuf)>,
+}
+
+#[derive(Default)]
+pub struct NodeEyes {
+    pub name: String,
+    sockstat: ProcFile,
+    snmp: ProcFile,
+    netstat: ProcFile,
+    conntrack: ProcFile,
+    conntrack_count: ProcFile,
+    conntrack_max: ProcFile,
+    listening: Option<SockDiag>,
+    cgroup: Option<CgroupEyes>,
+}
+
+#[derive(Default)]
+struct CgroupEyes {
+    used: ProcFile,
+    limit: ProcFile,
+    events: ProcFile,
+    refusals: Option<ProcFile>,
+    pressure: ProcFile,
+}
+
+impl NodeEyes {
+    /// Opens everything in this thread's namespace.
+    pub fn open_here(seat: Seat) -> NodeEyes {
+        let net = |name: &str| ProcFile::open(&format!("/proc/thread-self/net/{name}"));
+        let conntrack = |name: &str| ProcFile::open(&format!("/proc/sys/net/netfilter/nf_conntrack_{name}"));
+        NodeEyes {
+            sockstat: net("sockstat"),
+            snmp: net("snmp"),
+            netstat: net("netstat"),
+            conntrack: net("stat/nf_conntrack"),
+            conntrack_count: conntrack("count"),
+            conntrack_max: conntrack("max"),
+            listening: SockDiag::here().ok(),
+            cgroup: seat.cgroup.map(|(version, path)| CgroupEyes::open(version, &path)),
+            name: seat.name,
+        }
+    }
+
+    pub fn look(&mut self, buffer: &mut Vec<u8>) -> Reading {
+        let mut reading = Reading::default();
+        let sockets = proc::parse_sockstat(&self.sockstat.read(buffer));
+        reading.level(names::SOCKETS_USED, sockets.sockets_used);
+        reading.level(names::SOCKETS_IN_USE, sockets.tcp_inuse);
+        reading.level(names::TIME_WAIT, sockets.tcp_time_wait);
+        for file in [&self.snmp, &self.netstat] {
+            for (name, value) in parse_pairs(&file.read(buffer)) {
+                if LEVELS.contains(&name.as_str()) {
+                    reading.level(name, value);
+                } else if PROTOCOLS.iter().any(|protocol| name.starts_with(protocol)) {
+                    reading.counter(name, value);
+                }
+            }
+        }
+        self.look_at_conntrack(&mut reading, buffer);
+        self.look_at_queues(&mut reading);
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.look(&mut reading, buffer);
+        }
+        reading
+    }
+
+    fn look_at_conntrack(&self, reading: &mut Reading, buffer: &mut Vec<u8>) {
+        let count = self.conntrack_count.number(buffer).unwrap_or(0);
+        reading.level(names::CONNTRACK_COUNT, count);
+        if let Some(max) = self.conntrack_max.number(buffer) {
+            reading.level(names::CONNTRACK_MAX, max);
+        }
+        for (name, value) in parse_per_cpu(&self.conntrack.read(buffer)) {
+            // `entries` is the count, once for each CPU.
+            if name != "entries" {
+                reading.counter(format!("conntrack.{name}"), value);
+            }
+        }
+    }
+
+    fn look_at_queues(&mut self, reading: &mut Reading) {
+        let Some(Ok(queues)) = self.listening.as_mut().map(SockDiag::queues) else { return };
+        let Some(longest) = queues.iter().max_by_key(|queue| queue.waiting) else { return };
+        reading.level(names::LISTENERS, queues.len() as u64);
+        reading.level(names::WAITING, queues.iter().map(|queue| u64::from(queue.waiting)).sum());
+        reading.level(names::LONGEST_QUEUE, longest.waiting.into());
+        reading.level(names::BACKLOG, longest.backlog.into());
+    }
+}
+
+impl CgroupEyes {
+    fn open(version: Version, path: &Path) -> CgroupEyes {
+        let file = |name: &str| ProcFile::open(&path.join(name).to_string_lossy());
+        match version {
+            Version::V1 => CgroupEyes {
+                used: file("memory.usage_in_bytes"),
+                limit: file("memory.limit_in_bytes"),
+                events: file("memory.oom_control"),
+                refusals: Some(file("memory.failcnt")),
+                pressure: ProcFile::default(),
+            },
+            Version::V2 | Version::None => CgroupEyes {
+                used: file("memory.current"),
+                limit: file("memory.max"),
+                events: file("memory.events"),
+                refusals: None,
+                pressure: file("memory.pressure"),
+            },
+        }
+    }
+
+    fn look(&self, reading: &mut Reading, buffer: &mut Vec<u8>) {
+        for (name, file) in [(names::CGROUP_BYTES, &self.used), (names::CGROUP_LIMIT, &self.limit)] {
+            if let Some(bytes) = file.number(buffer) {
+                reading.level(name, bytes);
+            }
+        }
+        let events = self.events.read(buffer);
+        let refusals = match &self.refusals {
+            Some(file) => file.number(buffer),
+            None => parse_named(&events, "max"),
+        };
+        let counters = [
+            (names::CGROUP_KILLS, parse_named(&events, "oom_kill")),
+            (names::CGROUP_REFUSALS, refusals),
+            ("cgroup.waited_us", parse_pressure(&self.pressure.read(buffer))),
+        ];
+        for (name, value) in counters {
+            if let Some(value) = value {
+                reading.counter(name, value);
+            }
+        }
+    }
+}

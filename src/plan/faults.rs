@@ -1,0 +1,133 @@
+//! What breaks on purpose: the lab file's faults, with everyone they name found in the plan. Pure.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Node, Reactors, Swarm};
+use crate::error::Result;
+use crate::spec::{Blow, FaultSpec, Lab, Moment};
+use crate::units::quoted;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    pub at: Moment,
+    /// So many connections have been established, all rounds together.
+    pub established: u64,
+    pub after: Duration,
+    pub blow: Blow,
+    pub whom: Whom,
+}
+
+/// Whom a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whom {
+    /// By its place in the chain.
+    Reactor(u32),
+    /// By its index in the plan.
+    Swarm(u32),
+    Server,
+    Clients,
+    /// The swarms of a client: its index in the plan's nodes.
+    SwarmsOf(usize),
+    /// The link of a client.
+    LinkOf(usize),
+}
+
+pub fn all(lab: &Lab, nodes: &[Node], reactors: &Reactors, swarms: &[Swarm]) -> Result<Vec<Fault>> {
+    let faults = lab.spec.faults.iter().enumerate();
+    faults
+        .map(|(index, fault)| {
+            let counts = (reactors.count, swarms.len());
+            Ok(Fault {
+                at: fault.at,
+                established: fault.established.map_or(0, |count| count.0),
+                after: fault.after.0,
+                blow: fault.blow,
+                whom: whom(lab, &format!("faults[{index}]"), fault, (nodes, counts))?,
+            })
+        })
+        .collect()
+}
+
+fn whom(lab: &Lab, path: &str, fault: &FaultSpec, all: (&[Node], (u32, usize))) -> Result<Whom> {
+    let (nodes, (reactors, swarms)) = all;
+    let client = |name: &str| nodes.iter().skip(1).position(|node| node.name == name).map(|place| place + 1);
+    if let Some(node) = &fault.node {
+        let clients = nodes.len() - 1;
+        return client(node).map(Whom::LinkOf).ok_or_else(|| {
+            lab.source
+                .error(&format!("{path}.node"), format!("this lab has no client {}", quoted(node)))
+                .remedy(format!("name one from client-1 to client-{clients}"))
+        });
+    }
+    let agent = fault.agent.as_deref().unwrap_or_default();
+    let numbered = |kind: &str, count: usize| {
+        let number: usize = agent.strip_prefix(kind)?.strip_prefix('-')?.parse().ok()?;
+        (1..=count).contains(&number).then_some(number as u32 - 1)
+    };
+    let found = match agent {
+        "server" => Some(Whom::Server),
+        "clients" => Some(Whom::Clients),
+        _ => numbered("reactor", reactors as usize)
+            .map(Whom::Reactor)
+            .or_else(|| numbered("swarm", swarms).map(Whom::Swarm))
+            .or_else(|| client(agent).map(Whom::SwarmsOf)),
+    };
+    found.ok_or_else(|| {
+        lab.source.error(&format!("{path}.agent"), format!("this lab has no process {}", quoted(agent))).remedy(
+            format!(
+                "name `server`, `clients`, a client, one from reactor-1 to reactor-{reactors}, or one from swarm-1 \
+                 to swarm-{swarms}"
+            ),
+        )
+    })
+}
+
+impl fmt::Display for Whom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Whom::Reactor(place) => write!(f, "reactor {}", place + 1),
+            Whom::Swarm(index) => write!(f, "swarm {}", index + 1),
+            Whom::Server => f.write_str("the server"),
+            Whom::Clients => f.write_str("all clients"),
+            Whom::SwarmsOf(node) => write!(f, "client {node}"),
+            Whom::LinkOf(node) => write!(f, "the link of client {node}"),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    /// `kill reactor 1`, as an event tells it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let blow = match self.blow {
+            Blow::Kill => "kill",
+            Blow::Stop => "stop",
+            Blow::Resume => "resume",
+            Blow::LinkDown => "take down",
+            Blow::LinkUp => "bring up",
+        };
+        write!(f, "{blow} {}", self.whom)
+    }
+}
+
+impl Fault {
+    /// The same with its condition, as `plan` prints it.
+    pub fn in_full(&self) -> String {
+        let mut when = match self.at {
+            Moment::Ramp => "ramp",
+            Moment::Closing => "closing",
+            Moment::Hold => "hold",
+        }
+        .to_owned();
+        if self.established > 0 {
+            when += &format!(", {} established", crate::units::grouped(self.established));
+        }
+        if !self.after.is_zero() {
+            when += &format!(", {} later", crate::units::Period(self.after));
+        }
+        format!("{when}: {self}")
+    }
+}

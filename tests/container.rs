@@ -1,0 +1,119 @@
+//! What a container takes away, taken away without one: settings are read-only, and few capabilities are left.
+
+mod common;
+
+use std::process::{Command, Output};
+
+use common::*;
+
+/// Runs it where `/proc/sys` is mounted read-only, as docker and podman do, with these capabilities alone.
+fn contained(capabilities: &[&str], arguments: &[&str]) -> Output {
+    let script =
+        "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec setpriv \"$@\"";
+    let kept: Vec<String> = capabilities.iter().map(|name| format!("+{name}")).collect();
+    Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"])
+        .args(["--inh-caps=-all", &format!("--bounding-set=-all,{}", kept.join(",")), BINARY])
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("unshare")
+}
+
+const FEWEST: [&str; 2] = ["net_admin", "sys_admin"];
+
+const LAB: &str = "connections: 2K\nhold: 0s\nserver: {backlog: 77}\nsysctl: {server: {net.ipv4.tcp_rmem: 4096 8192 16384}}\nexpect: {established: 100%, lost: 0}";
+
+#[test]
+fn two_capabilities_and_read_only_settings_are_enough() {
+    need_root();
+    let lab = TestLab::new("contained");
+    let (file, out) = (lab.file(LAB), lab.out());
+    let output = contained(&FEWEST, &["up", &file, "--json", "--out", &out]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
+    assert_all_established(&output, &report, 2_000);
+    lab.assert_gone();
+}
+
+/// A process of the lab's server, as it is seen from outside.
+fn reactor(lab: &TestLab) -> Option<String> {
+    let of_the_server = format!("c1m-{}-server", lab.name);
+    names("/proc").into_iter().filter(|name| name.parse::<u32>().is_ok()).find(|pid| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&of_the_server)
+    })
+}
+
+fn setting_inside(pid: &str, key: &str) -> String {
+    let net = format!("--net=/proc/{pid}/ns/net");
+    let output = Command::new("nsenter").args([&net, "sysctl", "-n", key]).output().expect("nsenter");
+    String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_settings_of_the_namespaces_are_set_and_the_hosts_are_not() {
+    need_root();
+    let lab = TestLab::new("inside");
+    let host = || std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("a setting");
+    let before = host();
+    let (file, out) = (lab.file(LAB), lab.out());
+    let output = std::thread::scope(|scope| {
+        let up = scope.spawn(|| contained(&FEWEST, &["up", &file, "--hold", "3s", "--out", &out]));
+        let mut pid = None;
+        wait_for("the server", std::time::Duration::from_secs(20), || {
+            pid = reactor(&lab);
+            pid.as_ref().is_some_and(|pid| setting_inside(pid, "net.core.somaxconn") == "77")
+        });
+        let pid = pid.expect("a process");
+        assert_eq!(setting_inside(&pid, "net.ipv4.tcp_rmem"), "4096 8192 16384");
+        // A table of its own; the host's is told as a negative number. A kernel before 6.1 does not tell.
+        let entries = setting_inside(&pid, "net.ipv4.tcp_ehash_entries");
+        assert!(entries.parse::<i64>().is_ok_and(|entries| entries > 0) || entries.is_empty(), "{entries}");
+        assert_eq!(host(), before);
+        up.join().expect("it ran")
+    });
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    lab.assert_gone();
+}
+
+#[test]
+fn what_cannot_be_changed_is_told_and_planned_around() {
+    need_root();
+    let lab = TestLab::new("told");
+    let file = lab.file("connections: 2K");
+    let check = contained(&FEWEST, &["check", &file]);
+    let rows = String::from_utf8_lossy(&check.stdout).into_owned();
+    assert_eq!(check.status.code(), Some(0), "{rows}");
+    for part in ["read-only, as in a container", "cannot be changed from here", "agents stay root"] {
+        assert!(rows.contains(part), "{part}: {rows}");
+    }
+    let file_max = std::fs::read_to_string("/proc/sys/fs/file-max").expect("a setting");
+    // Where the table of files is larger than any lab, nothing has to be planned around.
+    if let Ok(most) = file_max.trim().parse::<u64>()
+        && most < 1 << 31
+    {
+        let more = (most / 2 + 1).to_string();
+        let plan =
+            contained(&FEWEST, &["plan", &file, "--connections", &more, "--set", "clients.addresses=64"]);
+        assert_eq!(plan.status.code(), Some(3), "{}", stderr(&plan));
+        assert!(stderr(&plan).contains("fs.file-max is"), "{}", stderr(&plan));
+        assert!(stderr(&plan).contains("on the host: `sysctl -w fs.file-max="), "{}", stderr(&plan));
+    }
+    let set = contained(&FEWEST, &["up", &file, "--set", "sysctl.host={fs.file-max: 9999999}"]);
+    assert_eq!(set.status.code(), Some(3), "{}", stderr(&set));
+    assert!(stderr(&set).contains("cannot be written here"), "{}", stderr(&set));
+}
+
+#[test]
+fn without_a_capability_that_is_needed_check_says_how_to_add_it() {
+    need_root();
+    let lab = TestLab::new("lacking");
+    let check = contained(&["sys_admin"], &["check", &lab.file("connections: 2K")]);
+    let rows = String::from_utf8_lossy(&check.stdout).into_owned();
+    assert_eq!(check.status.code(), Some(3), "{rows}");
+    let row = rows.lines().position(|row| row.contains("CAP_NET_ADMIN")).expect("a row");
+    let rows: Vec<&str> = rows.lines().collect();
+    assert!(rows[row].contains("cannot"), "{rows:?}");
+    assert!(rows[row + 1].contains("--cap-add NET_ADMIN"), "{rows:?}");
+}

@@ -18,6 +18,7 @@ use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::kernel::netns::Identity;
 use crate::kernel::proc;
+use crate::plan::lowering;
 use crate::units::Subnet;
 use kept::Kept;
 
@@ -290,6 +291,12 @@ pub struct Moved {
     pub before: String,
     /// What that lab made it, or found it to be.
     pub during: String,
+}
+
+impl Moved {
+    pub fn is_lower(&self) -> bool {
+        lowering::is_lower(&self.before, &self.during)
+    }
 }
 
 /// The host settings that labs other than this one have moved.

@@ -3,6 +3,7 @@
 pub mod faults;
 pub mod fit;
 pub mod limits;
+pub mod lowering;
 pub mod memory;
 pub mod network;
 pub mod processes;

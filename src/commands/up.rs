@@ -13,7 +13,7 @@ use crate::host::{Capability, Host};
 use crate::journal::{self, Header, Journal};
 use crate::kernel::proc;
 use crate::log::{Listener, Log};
-use crate::plan::Plan;
+use crate::plan::{Plan, lowering};
 use crate::progress::{Screen, Show};
 use crate::report::folder::{self, Folder};
 use crate::report::{self, Report, junit, text};
@@ -59,6 +59,7 @@ fn told<T>(written: Result<T>) -> Exit {
 
 pub fn run_lab(args: &UpArgs) -> Result<Ended> {
     let (host, plan) = prepare(&args.lab)?;
+    lowering::check(&plan.host_settings, args.lower_host_limits)?;
     let folder = Folder::create(args.out.as_deref(), &plan.lab)?;
     let runtime = super::runtime()?;
     // From here on a signal is heard: it does not end the runner in the middle of what stands.

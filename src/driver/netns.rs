@@ -56,6 +56,9 @@ impl NetnsDriver {
             let now = proc::read_sysctl(&setting.key)
                 .attempt(Exit::Host, || format!("reading the setting {}", setting.key))?;
             let moved = others.iter().find(|other| other.key == setting.key);
+            if let Some(other) = moved.filter(|other| setting.lowers.is_some() || other.is_lower()) {
+                return Err(not_shared(setting, other));
+            }
             let before = moved.map_or(now, |other| other.before.clone());
             let change = Change::Setting { key: setting.key.clone(), before, during: setting.to.clone() };
             let id = self.journal.intend(vec![change.clone()])?[0];
@@ -70,7 +73,8 @@ impl NetnsDriver {
     /// What another lab has raised high enough for both must not go back while this one stands.
     fn rely_on_others(&mut self, ours: &[HostSetting], others: &[Moved]) -> Result<()> {
         for other in others {
-            if ours.iter().any(|setting| setting.key == other.key) {
+            // What another has lowered goes back with it.
+            if ours.iter().any(|setting| setting.key == other.key) || other.is_lower() {
                 continue;
             }
             let during = proc::read_sysctl(&other.key)
@@ -293,6 +297,13 @@ impl Driver for NetnsDriver {
     fn moved_settings(&self) -> &[HostSetting] {
         &self.moved
     }
+}
+
+/// A lower limit is one lab's alone: with it the other could not do what it has planned.
+fn not_shared(setting: &HostSetting, other: &Moved) -> Error {
+    let what = format!("setting {} to {}", setting.key, setting.to);
+    let why = format!("the lab `{}` has made it {} for its own run", other.lab, other.during);
+    Error::host(what, why).remedy(format!("wait until it has ended, or end it: `c1m-lab down {}`", other.lab))
 }
 
 fn signal_for(blow: Blow) -> Option<Signal> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::lowering::{self, Lowering};
 use super::network::overlay;
 use super::{Reactors, Role, Swarm};
 use crate::error::{Error, Result};
@@ -41,6 +42,8 @@ pub struct HostSetting {
     pub from: String,
     pub to: String,
     pub why: String,
+    /// A limit of the whole host becomes lower.
+    pub lowers: Option<Lowering>,
 }
 
 /// The settings written inside a node.
@@ -129,6 +132,7 @@ pub fn host_settings(
             from: now.to_string(),
             to: needed.to_string(),
             why: why.to_owned(),
+            lowers: None,
         });
     }
     Ok(moved)
@@ -143,12 +147,16 @@ fn asked_setting(lab: &Lab, host: &Host, key: &str, to: &str) -> Result<Option<H
             Err(super::refusal(lab, &format!("sysctl.host.{key}"), "this setting cannot be written here")
                 .remedy("leave it out, or set it on the host before the run"))
         }
-        now => Ok(Some(HostSetting {
-            key: key.to_owned(),
-            from: now.unwrap_or_default(),
-            to: to.to_owned(),
-            why: "asked for by the lab file".to_owned(),
-        })),
+        now => {
+            let from = now.unwrap_or_default();
+            let lowers = lowering::of(host, key, &from, to);
+            let why = match lowers {
+                None => "asked for by the lab file",
+                Some(_) => "asked for by the lab file; `up` wants --lower-host-limits for it",
+            };
+            let (key, to, why) = (key.to_owned(), to.to_owned(), why.to_owned());
+            Ok(Some(HostSetting { key, from, to, why, lowers }))
+        }
     }
 }
 

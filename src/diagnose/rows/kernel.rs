@@ -60,12 +60,17 @@ fn tcp_memory(case: &Case, missing: &mut Missing) -> Finding {
     let mut connections = missing.take_failed(Operation::Connect, &["ENOBUFS", "ENOMEM"], u64::MAX);
     connections += missing.take_failed(Operation::Socket, &["ENOBUFS", "ENOMEM"], u64::MAX);
     connections += missing.take_lost(&["ETIMEDOUT", "ENOBUFS", "ENOMEM"], u64::MAX);
-    if aborted > 0 && !near(orphaned(case)) {
-        connections += missing.take_cut_off(aborted);
+    // Whoever gives up first after its retransmissions resets the other end.
+    let mut cut_off = case.in_nodes(names::ABORT_ON_TIMEOUT);
+    if !near(orphaned(case)) {
+        cut_off += aborted;
     }
+    connections += missing.take_cut_off(cut_off);
+    connections += missing.take_aborted(cut_off);
     let mut evidence = vec![reached("host", "TCP's pages", pages)];
     for (name, by) in [
         (names::ABORT_ON_MEMORY, aborted),
+        (names::ABORT_ON_TIMEOUT, case.in_nodes(names::ABORT_ON_TIMEOUT)),
         (names::RECEIVE_QUEUE_DROPS, case.in_nodes(names::RECEIVE_QUEUE_DROPS)),
         (names::PRUNED, case.in_nodes(names::PRUNED)),
         (names::MEMORY_PRESSURES, case.in_nodes(names::MEMORY_PRESSURES)),

@@ -340,7 +340,7 @@ impl<'a, D: Driver> Run<'a, D> {
         let began = std::time::Instant::now();
         let sample = self.driver.sample(depth);
         let spent = began.elapsed();
-        let changes = self.watch.take(sample.clone(), spent);
+        let changes = self.watch.take(sample.clone(), spent, depth);
         self.log.tell(Event::Observed { micros: spent.as_micros() as u64, changes });
         sample
     }

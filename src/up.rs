@@ -359,7 +359,7 @@ impl<'a, D: Driver> Run<'a, D> {
     /// Looks at the machine, and tells what has changed.
     async fn look(&mut self, depth: Depth) -> Sample {
         let Seen { sample, spent } = self.driver.sample(depth).await;
-        let changes = self.watch.take(sample.clone(), spent);
+        let changes = self.watch.take(sample.clone(), spent, depth);
         self.log.tell(Event::Observed { micros: spent.as_micros() as u64, changes });
         sample
     }

@@ -178,7 +178,8 @@ impl<'a, D: Driver> Run<'a, D> {
     fn has_broken(&self) -> bool {
         self.plan.ramp.until == Until::Breaks && {
             let clients = self.log.account.totals().clients;
-            clients.failed.total() + clients.lost.total() > 0
+            let account = &self.log.account;
+            clients.failed.total() + clients.lost.total() > 0 || !account.ended_early.is_empty()
         }
     }
 

@@ -42,13 +42,17 @@ pub enum Order {
     Hold,
     /// Swarm: no more traffic; wait for what is on its way, look at every connection once more.
     Rest,
-    /// Reactor: whether what the other side closes from now on is planned.
+    /// Whether what the other side closes from now on is planned.
     Closing {
         planned: bool,
     },
+    /// Reactor: whether the other side closes in order now. A reset is not in order.
+    RoundEnds {
+        going_on: bool,
+    },
     /// Swarm: close every connection in the orderly way; then it can connect anew.
     Close,
-    /// Close everything; closings by the other side are planned from now on.
+    /// Close everything.
     Drain,
 }
 
@@ -106,6 +110,8 @@ pub enum Word {
     Rested {
         latencies: Vec<(u64, u64)>,
     },
+    /// What the other side closes is taken for what it was said to be.
+    Expecting,
     /// Everything is closed.
     Drained,
     /// The agent cannot go on.

@@ -42,12 +42,16 @@ pub struct Swarm {
     rounds_before: u64,
     /// Connects begun before this round.
     tried_before: u64,
+    /// When the closing of this round began, and how many had been closed before.
+    round_closing: Option<(Instant, u64)>,
     /// At index `slot`: the connection, once established.
     open: Vec<Option<OwnedFd>>,
     waiting: HashMap<usize, OwnedFd>,
     /// Slots in the order of their time-outs; those that are answered are passed over.
     deadlines: VecDeque<(Instant, usize)>,
     echo: Option<Echo>,
+    /// What the other side closes now is planned.
+    closing: bool,
     counts: Counts,
 }
 
@@ -66,10 +70,12 @@ impl Swarm {
             began: None,
             rounds_before: 0,
             tried_before: 0,
+            round_closing: None,
             open,
             waiting: HashMap::new(),
             deadlines: VecDeque::new(),
             echo: order.echo.map(|echo| Echo::new(echo, count)).transpose()?,
+            closing: false,
             counts: Counts::default(),
             order,
         })
@@ -333,12 +339,21 @@ impl Swarm {
     fn lose(&mut self, slot: usize, how: Option<Errno>) {
         if self.open[slot].take().is_some() {
             self.counts.open -= 1;
-            let how = how.map_or_else(|| CLOSED_BY_PEER.to_owned(), errno::name);
-            self.counts.lost.add_named(Operation::Receive, &how, 1);
+            if self.closing {
+                self.counts.closed += 1;
+            } else {
+                let how = how.map_or_else(|| CLOSED_BY_PEER.to_owned(), errno::name);
+                self.counts.lost.add_named(Operation::Receive, &how, 1);
+            }
         }
         if let Some(echo) = self.echo.as_mut() {
             echo.forget(slot);
         }
+    }
+
+    /// Whether what the other side closes from now on is planned.
+    pub fn expect_closing(&mut self, planned: bool) {
+        self.closing = planned;
     }
 
     /// Gives up what is still being tried: a run that is cut short.
@@ -351,7 +366,29 @@ impl Swarm {
 
     /// Closes some of the connections. True: all are closed.
     pub fn close_some(&mut self, how: How) -> bool {
-        for _ in 0..BATCH {
+        self.close_up_to(BATCH, how)
+    }
+
+    /// Closes a round, at most as fast as it was opened. How long until there is more to close; none: all are closed.
+    pub fn close_round(&mut self) -> Option<Duration> {
+        const PAUSE: Duration = Duration::from_millis(2);
+        let (began, before) = *self.round_closing.get_or_insert((Instant::now(), self.counts.closed));
+        let most = match self.order.rate {
+            None => BATCH,
+            Some(rate) => {
+                let due = (began.elapsed().as_secs_f64() * rate as f64) as u64 + 1;
+                due.saturating_sub(self.counts.closed - before).min(BATCH)
+            }
+        };
+        if self.close_up_to(most, How::Orderly) {
+            self.round_closing = None;
+            return None;
+        }
+        Some(if self.order.rate.is_some() { PAUSE } else { Duration::ZERO })
+    }
+
+    fn close_up_to(&mut self, most: u64, how: How) -> bool {
+        for _ in 0..most {
             match self.open.pop() {
                 None => return true,
                 Some(None) => {}

@@ -1,5 +1,7 @@
 //! Links, addresses and routes, in batches: many requests in one message, one answer each.
 
+mod borrowed;
+
 use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
@@ -17,6 +19,8 @@ use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute};
 use rtnetlink::packet_route::route::{RouteScope, RouteType};
 use rtnetlink::{AddressMessageBuilder, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use rustix::io::Errno;
+
+pub use borrowed::Borrowed;
 
 /// Answers wait in the socket's receive buffer: with the default size, it holds those of a batch like this.
 const BATCH: usize = 100;
@@ -63,6 +67,9 @@ pub enum Request {
         to: Ipv4Addr,
         prefix: u8,
     },
+    /// Something that is ours on a machine that is not, marked so that it can be told from anyone else's.
+    Borrow(Borrowed),
+    GiveBack(Borrowed),
     Route {
         to: Ipv4Addr,
         prefix: u8,
@@ -97,6 +104,8 @@ impl fmt::Display for Request {
             Request::Address { index, address } => write!(f, "adding {address} to link {index}"),
             Request::OwnRange { first, prefix } => write!(f, "taking {first}/{prefix} as own addresses"),
             Request::Unroute { to, prefix } => write!(f, "removing the route to {to}/{prefix}"),
+            Request::Borrow(borrowed) => write!(f, "adding {borrowed}"),
+            Request::GiveBack(borrowed) => write!(f, "removing {borrowed}"),
             Request::Route { to, prefix, .. } => write!(f, "adding a route to {to}/{prefix}"),
         }
     }
@@ -203,6 +212,8 @@ fn message(request: &Request) -> NetlinkMessage<RouteNetlinkMessage> {
             route = route.pref_source(*first);
             RouteNetlinkMessage::NewRoute(route.build())
         }
+        Request::Borrow(borrowed) => RouteNetlinkMessage::NewRoute(borrowed.route()),
+        Request::GiveBack(borrowed) => RouteNetlinkMessage::DelRoute(borrowed.route()),
         Request::Unroute { to, prefix } => {
             let route = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(*to, *prefix);
             RouteNetlinkMessage::DelRoute(route.scope(RouteScope::NoWhere).build())
@@ -224,7 +235,11 @@ fn message(request: &Request) -> NetlinkMessage<RouteNetlinkMessage> {
     };
     let mut message = NetlinkMessage::from(inner);
     message.header.flags = NLM_F_REQUEST | NLM_F_ACK;
-    if !matches!(request, Request::Up { .. } | Request::Down { .. } | Request::Unroute { .. }) {
+    let creates = !matches!(
+        request,
+        Request::Up { .. } | Request::Down { .. } | Request::Unroute { .. } | Request::GiveBack(_)
+    );
+    if creates {
         message.header.flags |= NLM_F_CREATE | NLM_F_EXCL;
     }
     message

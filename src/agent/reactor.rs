@@ -140,9 +140,10 @@ impl Reactor {
         self.round_ends = expected;
     }
 
-    /// Whether what the other side closes from now on is planned.
+    /// Whether what the other side closes from now on is planned. Then nobody who still waits is accepted any more.
     pub fn expect_closing(&mut self, planned: bool) {
         self.closing = planned;
+        self.accepting &= !planned;
     }
 
     /// Closings by the other side are planned from now on. What waits to be accepted is nobody's any more.

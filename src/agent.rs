@@ -42,9 +42,9 @@ pub enum Order {
     Hold,
     /// Swarm: no more traffic; wait for what is on its way, look at every connection once more.
     Rest,
-    /// Reactor: whether what the other side closes in order from now on is planned.
-    Closing {
-        planned: bool,
+    /// Reactor: whether the other side closes in order now. A reset is not in order.
+    RoundEnds {
+        going_on: bool,
     },
     /// Swarm: close every connection in the orderly way; then it can connect anew.
     Close,

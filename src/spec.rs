@@ -216,7 +216,7 @@ pub struct RampSpec {
     pub window: u32,
     /// How long an attempt to connect may take before it counts as failed, for example 10s.
     pub timeout: Period,
-    /// How often to open all connections: before each next round the clients close them in the orderly way.
+    /// How often to open all connections; before each next round the clients close them in order, at the same rate.
     #[schemars(range(min = 1))]
     pub rounds: u32,
     /// When to stop opening connections.

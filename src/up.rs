@@ -157,12 +157,12 @@ impl<'a, D: Driver> Run<'a, D> {
     /// Ends a round: the clients close everything, and the server takes it for what it is.
     async fn close_all(&mut self) {
         self.faults_begin(FaultMoment::Closing).await;
-        self.crew.order_all(crew::reactors, &Order::Closing { planned: true }).await;
+        self.crew.order_all(crew::reactors, &Order::RoundEnds { going_on: true }).await;
         self.hear_answers(PROMPT).await;
         self.crew.order_all(crew::swarms, &Order::Close).await;
         // If they cannot agree the next round goes on all the same, and shows what came of it.
         self.pump_while_moving(self.settling(), Self::all_is_closed).await;
-        self.crew.order_all(crew::reactors, &Order::Closing { planned: false }).await;
+        self.crew.order_all(crew::reactors, &Order::RoundEnds { going_on: false }).await;
     }
 
     fn all_is_closed(&self) -> bool {

@@ -33,6 +33,8 @@ pub struct Account {
     /// How many were established when the first one failed, where the ramp was to go on until then.
     pub broke_at: Option<u64>,
     pub ended_early: Vec<(AgentId, String)>,
+    /// What the kernel said of agents that it ended.
+    pub kernel_said: Vec<(AgentId, String)>,
     pub unsettled: Vec<(Phase, u64, u64)>,
     /// The signal that cut the run short. Ending a lab that only stands is no interruption.
     pub interrupted: Option<String>,
@@ -93,6 +95,7 @@ impl Account {
             }
             Event::Kernel { moment, sample } => self.samples.push((*moment, sample.clone())),
             Event::AgentEnded { agent, how, planned: false } => self.lose_agent(*agent, how),
+            Event::KernelSaid { agent, line } => self.kernel_said.push((*agent, line.clone())),
             Event::AgentSilent { agent } => self.lose_agent(*agent, SILENT),
             Event::Unsettled { phase, clients, server } => self.unsettled.push((*phase, *clients, *server)),
             Event::Breaks { established } => self.broke_at = Some(*established),

@@ -42,13 +42,15 @@ pub enum Order {
     Hold,
     /// Swarm: no more traffic; wait for what is on its way, look at every connection once more.
     Rest,
-    /// Reactor: whether what the other side closes from now on is planned.
+    /// Reactor: whether what the other side closes in order from now on is planned.
     Closing {
         planned: bool,
     },
     /// Swarm: close every connection in the orderly way; then it can connect anew.
     Close,
-    /// Close everything; closings by the other side are planned from now on.
+    /// The end is near: however the other side closes from now on is planned.
+    Ending,
+    /// Close everything.
     Drain,
 }
 
@@ -106,6 +108,8 @@ pub enum Word {
     Rested {
         latencies: Vec<(u64, u64)>,
     },
+    /// What the other side closes is taken for what it was said to be.
+    Expecting,
     /// Everything is closed.
     Drained,
     /// The agent cannot go on.

@@ -61,6 +61,9 @@ pub enum Command {
     /// A process inside a node; started by the others
     #[command(hide = true)]
     Agent(Cell),
+    /// The keeper of a machine of the lab; started through ssh
+    #[command(hide = true)]
+    Steward(StewardArgs),
     /// Write the pages of docs/ that are rendered from the code
     #[command(hide = true)]
     Docs(DocsArgs),
@@ -148,11 +151,14 @@ pub struct CheckArgs {
 
 #[derive(Args, Clone, Debug)]
 pub struct DownArgs {
-    /// The lab's name; not needed when only one stands
+    /// The lab's name; not needed when only one stands. With --vms: its lab file
     pub lab: Option<String>,
     /// Take down every lab that stands
     #[arg(long, conflicts_with = "lab")]
     pub all: bool,
+    /// Destroy the virtual machines of a lab file whose driver is `vagrant`, after its lab was taken down
+    #[arg(long, requires = "lab", conflicts_with = "all")]
+    pub vms: bool,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -169,6 +175,19 @@ pub struct ExecArgs {
     /// The command and its arguments
     #[arg(last = true, required = true)]
     pub command: Vec<String>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct StewardArgs {
+    /// Say only which program this is
+    #[arg(long)]
+    pub fingerprint: bool,
+    /// How ssh came here, as SSH_CONNECTION has it
+    #[arg(long)]
+    pub reached: Option<String>,
+    /// The folder that this program was copied into, to be removed
+    #[arg(long)]
+    pub temporary: Option<PathBuf>,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -7,6 +7,7 @@ pub mod completions;
 pub mod docs;
 pub mod down;
 pub mod exec;
+pub mod far;
 pub mod plan;
 pub mod status;
 pub mod up;
@@ -14,7 +15,7 @@ pub mod up;
 use std::io::Write;
 
 use crate::agent;
-use crate::cli::{Command, LabArgs};
+use crate::cli::{Command, LabArgs, StewardArgs};
 use crate::diagnose::explain;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
@@ -22,6 +23,7 @@ use crate::host::{self, Host};
 use crate::journal;
 use crate::plan::Plan;
 use crate::spec::{self, Lab, Override};
+use crate::steward;
 
 pub fn run(command: Command) -> Result<Exit> {
     match command {
@@ -41,13 +43,22 @@ pub fn run(command: Command) -> Result<Exit> {
         Command::Schema => print_json(&spec::schema()),
         Command::Completions(args) => completions::run(&args),
         Command::Agent(cell) => agent::life::run(&cell),
+        Command::Steward(args) => steward(&args),
         Command::Docs(args) => docs::run(&args),
         Command::Man(args) => docs::man(&args),
     }
 }
 
-/// Reads the lab file with all overrides, and decides the plan.
-pub fn load_and_plan(args: &LabArgs, host: &Host) -> Result<(Lab, Plan)> {
+/// It ends without waiting for its runner, which may never read another word.
+fn steward(args: &StewardArgs) -> Result<Exit> {
+    if args.fingerprint {
+        return print_text(&steward::fingerprint::own());
+    }
+    runtime()?.block_on(steward::run(args))
+}
+
+/// Reads the lab file with all overrides, and whether it is to have as many connections as fit.
+fn load(args: &LabArgs) -> Result<(Lab, bool)> {
     let fit = args.connections.as_deref() == Some("fit");
     let mut overrides = args.set.iter().map(|set| Override::parse(set)).collect::<Result<Vec<_>>>()?;
     let mut set = |path: &str, value: &str| {
@@ -61,12 +72,28 @@ pub fn load_and_plan(args: &LabArgs, host: &Host) -> Result<(Lab, Plan)> {
     if let Some(hold) = &args.hold {
         set("hold", hold);
     }
-    let mut lab = spec::load(&args.file, &overrides)?;
+    Ok((spec::load(&args.file, &overrides)?, fit))
+}
+
+/// Decides the plan of a lab on this host.
+fn plan_here(mut lab: Lab, fit: bool, host: &Host) -> Result<Plan> {
     if fit {
         lab.spec.connections = crate::plan::fit::connections(&lab, host)?;
     }
-    let plan = crate::plan::decide(&lab, host)?;
-    Ok((lab, plan))
+    crate::plan::decide(&lab, host)
+}
+
+/// Decides the plan of a lab; its machines are asked what they are, and let go.
+fn plan_anywhere(args: &LabArgs, host: &Host) -> Result<Plan> {
+    let (lab, fit) = load(args)?;
+    if !lab.spec.driver.is_far() {
+        return plan_here(lab, fit, host);
+    }
+    runtime()?.block_on(async {
+        let far::Far { plan, machines, .. } = far::plan(lab, &args.file, fit, host).await?;
+        machines.close().await;
+        Ok(plan)
+    })
 }
 
 /// This host as it will be when the labs that run now have all they want.

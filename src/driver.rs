@@ -4,6 +4,9 @@
 pub mod mock;
 pub mod netns;
 pub mod process;
+pub mod settings;
+pub mod ssh;
+pub mod vagrant;
 
 use std::fmt;
 use std::pin::Pin;
@@ -14,8 +17,9 @@ use tokio::io::AsyncWrite;
 
 use crate::agent::Word;
 use crate::error::Result;
-use crate::observe::{Depth, Sample};
-use crate::plan::{HostSetting, Plan};
+use crate::journal::Journal;
+use crate::observe::{Depth, Seen};
+use crate::plan::Plan;
 use crate::spec::Blow;
 use crate::teardown::Outcome;
 
@@ -37,9 +41,12 @@ impl fmt::Display for AgentId {
 }
 
 /// What is heard from an agent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Heard {
     Word(Word),
+    /// What the kernel of its machine says of it.
+    Note(String),
     /// The agent has ended, and how.
     Ended(String),
 }
@@ -54,6 +61,8 @@ pub struct Started {
 /// What a build made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built {
+    /// Machines that are nodes; none: the nodes are namespaces of this host.
+    pub machines: usize,
     pub namespaces: usize,
     pub links: usize,
     pub addresses: u64,
@@ -85,10 +94,11 @@ pub trait Driver {
     async fn build(&mut self, plan: &Plan) -> Result<Built>;
 
     /// Starts agents; all or an error.
-    fn start(&mut self, plan: &Plan, agents: &[AgentId]) -> Result<Vec<Started>>;
+    async fn start(&mut self, plan: &Plan, agents: &[AgentId]) -> Result<Vec<Started>>;
 
-    /// Counters of the host, of every node, and of every agent; less, where less is asked for.
-    fn sample(&mut self, depth: Depth) -> Sample;
+    /// Counters of the host, of every node, and of every agent; less, where less is asked for. Machines that are
+    /// nodes answer late: unless all is asked for, what they told last is enough.
+    async fn sample(&mut self, depth: Depth) -> Seen;
 
     /// Breaks a part of the lab on purpose, or makes it whole again. Nothing that is not the lab's is touched.
     async fn strike(&mut self, plan: &Plan, part: Part, blow: Blow) -> Result<()>;
@@ -102,8 +112,8 @@ pub trait Driver {
     /// A way to see what still stands while it is being taken down.
     fn lookout(&self) -> Box<dyn Fn() -> Remains>;
 
-    /// The host settings that were moved.
-    fn moved_settings(&self) -> &[HostSetting];
+    /// The journal of this host, to be ended when nothing stands any more.
+    fn into_journal(self) -> Option<Journal>;
 }
 
 /// The node that an agent lives in.

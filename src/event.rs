@@ -102,6 +102,11 @@ pub enum Event {
         micros: u64,
         changes: Sample,
     },
+    /// What the kernel says of an agent that it ended.
+    KernelSaid {
+        agent: AgentId,
+        line: String,
+    },
     /// A round is over: the clients close its connections, and open them anew.
     RoundOver {
         round: u32,

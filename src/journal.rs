@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
+use crate::kernel::netlink::Borrowed;
 use crate::kernel::netns::Identity;
 use crate::kernel::proc;
 use crate::plan::lowering;
@@ -34,6 +35,7 @@ pub enum Change {
     Namespace { name: String, identity: Option<Identity> },
     Cgroup { path: PathBuf, inode: Option<u64> },
     Process { name: String, pid: u32, start_time: u64 },
+    Route { route: Borrowed },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

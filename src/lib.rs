@@ -21,6 +21,7 @@ pub mod crew;
 pub mod driver;
 pub mod journal;
 pub mod observe;
+pub mod steward;
 pub mod teardown;
 pub mod up;
 

@@ -10,6 +10,7 @@ mod node;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,8 @@ pub use watch::{Cost, Watch};
 pub type Values = BTreeMap<String, u64>;
 
 /// How much is read: slab caches take the kernel long, and agents are many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Depth {
     /// What a look every 250 ms can afford.
     Quick,
@@ -52,6 +54,12 @@ impl Reading {
         self.counters.insert(name.into(), value);
     }
 
+    fn add(&mut self, other: &Reading) {
+        for (sum, more) in [(&mut self.levels, &other.levels), (&mut self.counters, &other.counters)] {
+            more.iter().for_each(|(name, value)| *sum.entry(name.clone()).or_default() += value);
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.levels.is_empty() && self.counters.is_empty()
     }
@@ -62,6 +70,13 @@ impl Reading {
 #[serde(transparent)]
 pub struct Sample {
     pub places: BTreeMap<String, Reading>,
+}
+
+/// A look, and how long whoever looked was busy with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    pub sample: Sample,
+    pub spent: Duration,
 }
 
 impl Sample {
@@ -117,6 +132,22 @@ impl Sample {
         Sample { places: self.places.iter().filter_map(changed).collect() }
     }
 
+    /// What all machines counted, where the nodes are machines: each node's reading has its machine's in it, and the
+    /// host's is their sum.
+    pub fn of_machines(samples: impl IntoIterator<Item = (String, Sample)>) -> Sample {
+        let (mut host, mut places) = (Reading::default(), BTreeMap::new());
+        for (node, mut sample) in samples {
+            let machine = sample.places.remove(names::HOST).unwrap_or_default();
+            host.add(&machine);
+            let reading: &mut Reading = sample.places.entry(node).or_default();
+            reading.levels.extend(machine.levels);
+            reading.counters.extend(machine.counters);
+            places.append(&mut sample.places);
+        }
+        places.insert(names::HOST.to_owned(), host);
+        Sample { places }
+    }
+
     /// Takes over what a later look has read; places and values it did not read stay.
     pub fn update(&mut self, later: Sample) {
         for (place, reading) in later.places {
@@ -142,6 +173,24 @@ mod tests {
     fn a_change_has_the_new_level_and_the_growth() {
         let change = sample(7, 15).since(&sample(9, 10));
         assert_eq!(change, sample(7, 5));
+    }
+
+    #[test]
+    fn machines_are_nodes_with_a_host_in_each() {
+        let of = |kills| {
+            let mut sample = sample(7, 5);
+            sample.places.insert(names::HOST.to_owned(), Reading::default());
+            let host = sample.places.get_mut(names::HOST).expect("the host");
+            host.counter(names::HOST_KILLS, kills);
+            sample
+        };
+        let mut other = of(2);
+        let server = other.places.remove("server").expect("the node");
+        other.places.insert("client-1".to_owned(), server);
+        let all = Sample::of_machines([("server".to_owned(), of(1)), ("client-1".to_owned(), other)]);
+        let kills = |place: &str| all.places[place].counters[names::HOST_KILLS];
+        assert_eq!((kills("server"), kills("client-1"), kills(names::HOST)), (1, 2, 3));
+        assert_eq!(all.level("client-1", "sockets.used"), Some(7));
     }
 
     #[test]

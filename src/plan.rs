@@ -4,6 +4,7 @@ pub mod faults;
 pub mod fit;
 pub mod limits;
 pub mod lowering;
+pub mod machines;
 pub mod memory;
 pub mod network;
 pub mod processes;
@@ -44,6 +45,8 @@ pub struct Plan {
     /// The server first, then the clients, then the router if there is one.
     pub nodes: Vec<Node>,
     pub links: Vec<Link>,
+    /// Bytes per second that each client may send.
+    pub client_rate: Option<u64>,
     pub router: Option<Router>,
     pub tuples: TupleSum,
     pub server_ports: Ports,
@@ -53,6 +56,8 @@ pub struct Plan {
     pub swarms: Vec<Swarm>,
     /// Swarms that connect at the same time; the next begins when one is done.
     pub swarms_at_once: usize,
+    /// How many agents close at a time, when the run ends.
+    pub drains_at_once: usize,
     pub ramp: Ramp,
     pub hold: Duration,
     pub faults: Vec<Fault>,
@@ -66,6 +71,9 @@ pub struct Plan {
     pub runner_nofile: u64,
     /// The unprivileged user the agents become; none: they stay who the runner is.
     pub agent_user: Option<u32>,
+    /// The machine of each node; none: all nodes are on this host.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<machines::Placed>,
     pub expect: ExpectSpec,
 }
 
@@ -165,7 +173,7 @@ const NOBODY: u32 = 65534;
 /// Decides everything, or says why this lab cannot run on this host.
 pub fn decide(lab: &Lab, host: &Host) -> Result<Plan> {
     let plan = sketch(lab, host)?;
-    memory::check(lab, &plan.memory, || fit::connections(lab, host).unwrap_or(0))?;
+    memory::check(lab, &plan.memory, "", || fit::connections(lab, host).unwrap_or(0))?;
     Ok(plan)
 }
 
@@ -192,12 +200,14 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         anyway: spec.anyway,
         subnet,
         links: network::links(&nodes),
+        client_rate: spec.network.rate.map(|bytes| bytes.0),
         faults: faults::all(lab, &nodes, &reactors, &swarms)?,
         nodes,
         router,
         tuples,
         server_ports: spec.server.ports.clone(),
         dialled_ports: dialled_ports(lab).clone(),
+        drains_at_once: processes::drains_at_once(host),
         swarms_at_once: processes::swarms_at_once(host, &swarms),
         reactors,
         swarms,
@@ -210,6 +220,7 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         limits,
         runner_nofile,
         agent_user: may_become_nobody(host).then_some(NOBODY),
+        machines: Vec::new(),
         expect: spec.expect.clone(),
     })
 }

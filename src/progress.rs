@@ -93,6 +93,9 @@ impl Screen {
             Phase::Check => String::new(),
             Phase::Build => {
                 let built = &account.built;
+                if built.machines > 0 {
+                    return format!("{} machines · {} addresses", built.machines, grouped(built.addresses));
+                }
                 let (namespaces, links) = (grouped(built.namespaces as u64), grouped(built.links as u64));
                 format!(
                     "{namespaces} namespaces · {links} veth pairs · {} addresses",
@@ -127,6 +130,9 @@ impl Listener for Screen {
                 self.note(&format!("after a reboot `down` will not know the host settings moved: {why}"));
             }
             Event::Interrupted { signal } => self.note(&format!("{signal}: ending in order")),
+            Event::KernelSaid { agent, line } => {
+                self.note(&format!("the kernel ended {agent}, and said: {line}"));
+            }
             Event::AgentFailed { agent, why } => self.note(&format!("{agent}: {why}")),
             Event::AgentEnded { agent, how, planned: false } => {
                 self.note(&format!("{agent} ended: {how}"));
@@ -208,11 +214,12 @@ fn phase_line(phase: Phase, text: &str, seconds: Option<f64>) -> String {
 fn title(plan: &Plan) -> String {
     let clients = plan.clients().len();
     format!(
-        "{} · {} connections · 1 server, {clients} client{}{} · netns",
+        "{} · {} connections · 1 server, {clients} client{}{} · {}",
         plan.lab,
         grouped(plan.connections),
         if clients == 1 { "" } else { "s" },
         if plan.router.is_some() { ", 1 router" } else { "" },
+        plan.driver,
     )
 }
 

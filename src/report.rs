@@ -3,6 +3,7 @@
 pub mod expectations;
 pub mod folder;
 pub mod junit;
+pub mod machines;
 pub mod memory;
 #[cfg(test)]
 mod properties;
@@ -62,6 +63,9 @@ pub struct Report {
     pub clients: Side,
     /// What the kernel counted.
     pub kernel: Kernel,
+    /// The machines, where the nodes are machines.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<machines::Machine>,
     /// What looking at the kernel's counters has cost.
     pub observing: Observing,
     /// Echo traffic during the hold; zeros where the connections were idle.
@@ -221,6 +225,7 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
             ..Side::default()
         },
         kernel: kernel(account),
+        machines: Vec::new(),
         observing: observing(account),
         echo: echo(account),
         host_settings: outcome.restored,
@@ -234,6 +239,7 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
         not_measured: BTreeMap::new(),
     };
     memory::fill(&mut report, plan, account);
+    machines::fill(&mut report, plan, account);
     explain_nulls(&mut report, plan);
     report.expectations = expectations::check(&plan.expect, &report);
     report.exit = exit(&report).code();
@@ -317,6 +323,9 @@ fn findings(account: &Account) -> Vec<String> {
     }
     for (agent, how) in &account.ended_early {
         findings.push(format!("{agent} was lost during the run: {how}"));
+    }
+    for (agent, line) in &account.kernel_said {
+        findings.push(format!("the kernel ended {agent}, and said: {line}"));
     }
     let echo = totals.clients.echo;
     if echo.skipped.saturating_mul(LAGGING) > echo.sent {

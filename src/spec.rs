@@ -7,6 +7,7 @@
 mod client_ports;
 mod faults;
 mod load;
+mod machines;
 mod not_yaml;
 mod overrides;
 mod processes;
@@ -33,6 +34,7 @@ use crate::units::{Bytes, Count, Period, PortRange, Ports, Rate, Share, Subnet};
 pub use client_ports::ClientPorts;
 pub use faults::{Blow, FaultSpec, Moment};
 pub use load::{LARGEST_FILE, Lab, load, parse};
+pub use machines::{MachineMemory, MachineSpec, MachinesSpec};
 pub use overrides::Override;
 pub use processes::Processes;
 pub use schema::schema;
@@ -56,6 +58,9 @@ pub struct Spec {
     #[serde(with = "as_count")]
     #[schemars(with = "Count", extend("minimum" = 1))]
     pub connections: u64,
+    /// The machines of a lab whose driver is `ssh` or `vagrant`.
+    #[serde(default)]
+    pub machines: MachinesSpec,
     /// Run even where the plan knows that not every connection can be had, to see what happens.
     #[serde(default)]
     pub anyway: bool,
@@ -98,6 +103,27 @@ pub enum DriverKind {
     /// Network namespaces and veth pairs on this host.
     #[default]
     Netns,
+    /// Machines that are reached by ssh.
+    Ssh,
+    /// Virtual machines of the Vagrantfile beside the lab file, reached by ssh.
+    Vagrant,
+}
+
+impl DriverKind {
+    /// Whether the nodes are machines of their own.
+    pub fn is_far(self) -> bool {
+        self != DriverKind::Netns
+    }
+}
+
+impl std::fmt::Display for DriverKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            DriverKind::Netns => "netns",
+            DriverKind::Ssh => "ssh",
+            DriverKind::Vagrant => "vagrant",
+        })
+    }
 }
 
 /// The end that accepts the connections.
@@ -118,10 +144,10 @@ pub struct ServerSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientsSpec {
-    /// How many clients there are, each with a network of its own.
+    /// How many clients there are, each with a network of its own; on machines, as many as are named.
     #[schemars(range(min = 1))]
     pub count: u32,
-    /// How many source addresses each client has.
+    /// How many source addresses each client has; on machines 1, its own, if nothing is written.
     #[schemars(range(min = 1))]
     pub addresses: u32,
     /// The source ports of each address, for example 1024-65535; `auto` leaves the choice to the kernel, which
@@ -144,6 +170,9 @@ pub struct NetworkSpec {
     /// The addresses of the lab, for example 10.99.0.0/16; without it, the lab chooses a free block.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subnet: Option<Subnet>,
+    /// How much each client may send per second, for example 10MB; what exceeds it waits its turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Bytes>,
     /// Whether the router tracks connections, for example false; without it, every router does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conntrack: Option<bool>,

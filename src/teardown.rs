@@ -5,14 +5,17 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::journal::{self, Change, Journal, Moved, Standing};
+use crate::journal::{self, Change, Header, Journal, Moved, Standing};
+use crate::kernel::netlink::{Borrowed, Opened, Request};
 use crate::kernel::netns::Identity;
 use crate::kernel::witness::Witness;
 use crate::kernel::{cgroup, netns, proc, process, sysctl};
 
+/// How long a runner that was asked to stop may take: it may have a million connections to close.
+const RUNNER_END: Duration = Duration::from_secs(120);
 /// How long a killed process may take to go: it may have tens of thousands of sockets to close.
 const PROCESS_END: Duration = Duration::from_secs(30);
 /// How long a namespace may be held by sockets after its name is gone.
@@ -20,10 +23,12 @@ const NAMESPACE_END: Duration = Duration::from_secs(20);
 /// What fails because something else has not quite ended is tried again.
 const TRIES: usize = 4;
 const BETWEEN_TRIES: Duration = Duration::from_millis(100);
+/// ESRCH, as the kernel answers for routes.
+const NO_SUCH_ROUTE: i32 = rustix::io::Errno::SRCH.raw_os_error();
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// Something that could not be taken down.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Leftover {
     /// What is still there.
     pub what: String,
@@ -32,7 +37,7 @@ pub struct Leftover {
 }
 
 /// A host setting after it was put back, or why it was left alone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Restored {
     /// The setting's dotted name.
     pub key: String,
@@ -46,10 +51,22 @@ pub struct Restored {
     pub note: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     pub left_behind: Vec<Leftover>,
     pub restored: Vec<Restored>,
+}
+
+/// Asks the runner of a lab to end in order, and waits until it has.
+pub fn stop_runner(header: &Header) {
+    if !header.is_running() {
+        return;
+    }
+    process::signal(header.runner, header.runner_start_time, Signal::TERM);
+    let began = Instant::now();
+    while header.is_running() && began.elapsed() < RUNNER_END {
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Takes down everything that the journal knows to stand. What was undone is crossed off at once, so that
@@ -63,7 +80,7 @@ pub async fn undo(journal: &mut Journal) -> Result<Outcome> {
     let witness = watch_namespaces(&journal.standing()).await;
     for attempt in 1..=TRIES {
         outcome.left_behind.clear();
-        undo_once(journal, &mut outcome);
+        undo_once(journal, &mut outcome).await;
         if outcome.left_behind.is_empty() || attempt == TRIES {
             break;
         }
@@ -118,11 +135,15 @@ fn restore_after_reboot(
     Ok(Restored { key, before, during, after: now.unwrap_or_default(), note: Some(note) })
 }
 
-fn undo_once(journal: &mut Journal, outcome: &mut Outcome) {
+async fn undo_once(journal: &mut Journal, outcome: &mut Outcome) {
     let mut undone = Vec::new();
     let others = journal::moved_by_others(&journal.lab);
     for standing in journal.standing() {
-        match undo_one(&standing, &journal.staging(), &others, outcome) {
+        let result = match &standing.change {
+            Change::Route { route } => give_back(*route).await,
+            _ => undo_one(&standing, &journal.staging(), &others, outcome),
+        };
+        match result {
             Ok(()) => undone.push(standing.id),
             Err(leftover) => outcome.left_behind.push(leftover),
         }
@@ -200,7 +221,8 @@ fn undo_one(
         Change::Process { name, pid, start_time } if proc::is_alive(*pid, *start_time) => {
             Err(Leftover { what: format!("process {pid} ({name})"), why: "it does not end".to_owned() })
         }
-        Change::Process { .. } => Ok(()),
+        // Routes are given back over netlink, before this.
+        Change::Process { .. } | Change::Route { .. } => Ok(()),
         Change::Namespace { name, identity } => remove_namespace(name, *identity, staging),
         Change::Cgroup { path, inode } => cgroup::remove(path, *inode)
             .map_err(|why| Leftover { what: format!("cgroup {}", path.display()), why: why.to_string() }),
@@ -218,6 +240,16 @@ fn undo_one(
             outcome.restored.push(restored);
             Ok(())
         }
+    }
+}
+
+/// The kernel removes only what bears our mark; what is not there any more needs no removing.
+async fn give_back(route: Borrowed) -> Result<(), Leftover> {
+    let failed = |why: std::io::Error| Leftover { what: route.to_string(), why: why.to_string() };
+    let opened = Opened::here(&tokio::runtime::Handle::current()).map_err(failed)?;
+    match opened.serve().send(&[Request::GiveBack(route)]).await {
+        Err((_, why)) if why.raw_os_error() != Some(NO_SUCH_ROUTE) => Err(failed(why)),
+        _ => Ok(()),
     }
 }
 

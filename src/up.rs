@@ -15,7 +15,7 @@ use crate::driver::{AgentId, Driver};
 use crate::error::{Error, Result};
 use crate::event::{Event, Moment, Phase};
 use crate::log::Log;
-use crate::observe::{Depth, Sample, Watch};
+use crate::observe::{Depth, Sample, Seen, Watch};
 use crate::plan::Plan;
 use crate::spec::{Moment as FaultMoment, Until};
 use crate::teardown::Outcome;
@@ -37,6 +37,8 @@ pub struct Run<'a, D: Driver> {
     interrupts: Interrupts,
     ramp: RampState,
     faults: Faults,
+    /// How many agents close at a time; none before the drain.
+    drains_at_once: usize,
     watch: Watch,
 }
 
@@ -60,6 +62,7 @@ impl<'a, D: Driver> Run<'a, D> {
             interrupts,
             ramp: RampState::default(),
             faults: Faults::of(&plan.faults),
+            drains_at_once: 0,
             watch: Watch::default(),
         }
     }
@@ -83,7 +86,7 @@ impl<'a, D: Driver> Run<'a, D> {
 
     async fn rise(&mut self) -> Result<()> {
         self.build().await?;
-        self.sample(Moment::Before);
+        self.sample(Moment::Before).await;
         self.ramp().await;
         self.hold().await;
         match self.interrupts.stopped() {
@@ -155,6 +158,7 @@ impl<'a, D: Driver> Run<'a, D> {
     async fn close_all(&mut self) {
         self.faults_begin(FaultMoment::Closing).await;
         self.crew.order_all(crew::reactors, &Order::Closing { planned: true }).await;
+        self.hear_answers(PROMPT).await;
         self.crew.order_all(crew::swarms, &Order::Close).await;
         // If they cannot agree the next round goes on all the same, and shows what came of it.
         self.pump_while_moving(self.settling(), Self::all_is_closed).await;
@@ -247,7 +251,7 @@ impl<'a, D: Driver> Run<'a, D> {
         }
         let began = self.begin(Phase::Hold);
         self.weigh().await;
-        self.sample(Moment::Peak);
+        self.sample(Moment::Peak).await;
         self.faults_begin(FaultMoment::Hold).await;
         if !self.plan.hold.is_zero() {
             self.crew.order_all(crew::swarms, &Order::Hold).await;
@@ -285,16 +289,33 @@ impl<'a, D: Driver> Run<'a, D> {
             // Whoever still connects must stop before the routes go, or finds the network unreachable.
             self.stop_connecting().await;
         }
+        // Whoever closes first may be heard at the other end.
+        self.crew.order_all(crew::everyone, &Order::Ending).await;
+        if !self.plan.machines.is_empty() {
+            // Between machines the ways stay: nobody closes before everyone knows.
+            self.hear_answers(PROMPT).await;
+        }
         if let Err(error) = self.driver.part(self.plan).await {
             self.log.tell(Event::Broke { why: error.to_string() });
         }
-        self.crew.order_all(crew::everyone, &Order::Drain).await;
         self.wake_the_stopped().await;
-        if !self.pump_while_moving(SETTLE, Self::all_is_closed).await {
+        // Those that do not get on must not keep the others from their turn.
+        for at_once in [self.plan.drains_at_once, usize::MAX] {
+            self.drains_at_once = at_once;
+            self.drain_next().await;
+            self.pump_while_moving(SETTLE, Self::all_is_closed).await;
+        }
+        if !self.all_is_closed() {
             self.tell_unsettled(Phase::Drain);
         }
-        self.sample(Moment::Drained);
+        self.sample(Moment::Drained).await;
         self.end(Phase::Drain, began);
+    }
+
+    async fn drain_next(&mut self) {
+        while let Some(agent) = self.crew.next_to_drain(self.drains_at_once) {
+            self.crew.order(agent, &Order::Drain).await;
+        }
     }
 
     async fn down(&mut self) -> Result<()> {
@@ -330,23 +351,21 @@ impl<'a, D: Driver> Run<'a, D> {
         self.log.tell(Event::Ended { phase, seconds: began.elapsed().as_secs_f64() });
     }
 
-    fn sample(&mut self, moment: Moment) {
-        let sample = self.look(Depth::Full);
+    async fn sample(&mut self, moment: Moment) {
+        let sample = self.look(Depth::Full).await;
         self.log.tell(Event::Kernel { moment, sample });
     }
 
     /// Looks at the machine, and tells what has changed.
-    fn look(&mut self, depth: Depth) -> Sample {
-        let began = std::time::Instant::now();
-        let sample = self.driver.sample(depth);
-        let spent = began.elapsed();
-        let changes = self.watch.take(sample.clone(), spent);
+    async fn look(&mut self, depth: Depth) -> Sample {
+        let Seen { sample, spent } = self.driver.sample(depth).await;
+        let changes = self.watch.take(sample.clone(), spent, depth);
         self.log.tell(Event::Observed { micros: spent.as_micros() as u64, changes });
         sample
     }
 
     async fn start(&mut self, agents: &[AgentId]) -> Result<()> {
-        let started = self.driver.start(self.plan, agents)?;
+        let started = self.driver.start(self.plan, agents).await?;
         for (agent, started) in agents.iter().zip(started) {
             self.log.tell(Event::AgentStarted { agent: *agent, pid: started.pid });
             self.crew.join(*agent, started);
@@ -358,7 +377,8 @@ impl<'a, D: Driver> Run<'a, D> {
     /// One reactor stands by while another accepts, until all planned ones are started.
     async fn start_next_reactor(&mut self) -> Result<()> {
         let place = self.ramp.next_reactor;
-        if place >= self.plan.reactors.count {
+        // A reactor that ends on the way down makes the next one accept; none is to follow that.
+        if place >= self.plan.reactors.count || self.drains_at_once > 0 {
             return Ok(());
         }
         self.ramp.next_reactor += 1;

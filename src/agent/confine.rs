@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets, CpuSet, Gid, Uid};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::kernel::netns;
 
 /// The cell that the runner asks for, on the agent's command line.
-#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
     /// The network namespace to enter.
     #[arg(long)]
@@ -62,6 +63,7 @@ impl Cell {
     /// Enters the cell. The order matters: each step needs a privilege that a later one gives up.
     pub fn enter(&self) -> Result<()> {
         close_inherited();
+        be_the_first_to_go();
         if let Some(path) = &self.netns {
             netns::enter(path)
                 .attempt(Exit::Host, || format!("entering the network namespace {}", path.display()))?;
@@ -121,6 +123,12 @@ fn close_inherited() {
         // The listing's own descriptor is closed already.
         let _ = nix::unistd::close(number);
     }
+}
+
+/// When the machine has no memory left, the kernel is to end an agent, and nothing of anyone else's. Anybody may
+/// say that of themselves; where it fails, the kernel chooses as it likes.
+fn be_the_first_to_go() {
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
 }
 
 fn raise_nofile(nofile: u64) -> Result<()> {

@@ -48,6 +48,8 @@ pub struct Swarm {
     /// Slots in the order of their time-outs; those that are answered are passed over.
     deadlines: VecDeque<(Instant, usize)>,
     echo: Option<Echo>,
+    /// What the other side closes now is planned.
+    ending: bool,
     counts: Counts,
 }
 
@@ -70,6 +72,7 @@ impl Swarm {
             waiting: HashMap::new(),
             deadlines: VecDeque::new(),
             echo: order.echo.map(|echo| Echo::new(echo, count)).transpose()?,
+            ending: false,
             counts: Counts::default(),
             order,
         })
@@ -333,12 +336,21 @@ impl Swarm {
     fn lose(&mut self, slot: usize, how: Option<Errno>) {
         if self.open[slot].take().is_some() {
             self.counts.open -= 1;
-            let how = how.map_or_else(|| CLOSED_BY_PEER.to_owned(), errno::name);
-            self.counts.lost.add_named(Operation::Receive, &how, 1);
+            if self.ending {
+                self.counts.closed += 1;
+            } else {
+                let how = how.map_or_else(|| CLOSED_BY_PEER.to_owned(), errno::name);
+                self.counts.lost.add_named(Operation::Receive, &how, 1);
+            }
         }
         if let Some(echo) = self.echo.as_mut() {
             echo.forget(slot);
         }
+    }
+
+    /// What the other side closes from now on is planned.
+    pub fn expect_end(&mut self) {
+        self.ending = true;
     }
 
     /// Gives up what is still being tried: a run that is cut short.

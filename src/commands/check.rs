@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{load_and_plan, print_json, print_text};
+use super::{plan_anywhere, print_json, print_text};
 use crate::cli::{CheckArgs, LabArgs};
 use crate::error::Result;
 use crate::exit::Exit;
@@ -40,9 +40,9 @@ pub fn run(args: &CheckArgs) -> Result<Exit> {
     let planned = args
         .file
         .as_ref()
-        .map(|file| load_and_plan(&LabArgs { file: file.clone(), ..LabArgs::default() }, &host));
+        .map(|file| plan_anywhere(&LabArgs { file: file.clone(), ..LabArgs::default() }, &host));
     let (plan, refusal) = match planned {
-        Some(Ok((_, plan))) => (Some(plan), None),
+        Some(Ok(plan)) => (Some(plan), None),
         // What is wrong with the file is no fact about the host.
         Some(Err(error)) if error.exit == Exit::Input => return Err(error),
         Some(Err(error)) => (None, Some(error)),

@@ -1,18 +1,20 @@
 //! `c1m-lab down`: undoes what a lab's journal says was done.
 
-use std::time::{Duration, Instant};
-
-use rustix::process::Signal;
+use std::path::Path;
 
 use crate::cli::DownArgs;
+use crate::driver::vagrant::Vagrant;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::journal::{self, Journal};
-use crate::kernel::process;
 use crate::say::say;
+use crate::spec::{self, DriverKind};
 use crate::teardown;
 
 pub fn run(args: &DownArgs) -> Result<Exit> {
+    if let (true, Some(file)) = (args.vms, &args.lab) {
+        return destroy_machines(Path::new(file));
+    }
     let labs = which(args)?;
     if labs.is_empty() {
         say("no lab stands");
@@ -21,6 +23,18 @@ pub fn run(args: &DownArgs) -> Result<Exit> {
     for lab in labs {
         exit = exit.max(take_down(&lab)?);
     }
+    Ok(exit)
+}
+
+fn destroy_machines(file: &Path) -> Result<Exit> {
+    let lab = spec::load(file, &[])?;
+    let name = &lab.spec.name;
+    if lab.spec.driver != DriverKind::Vagrant {
+        return Err(lab.source.error("driver", "only `vagrant` has machines that could be destroyed"));
+    }
+    let vagrant = Vagrant::beside(file)?;
+    let exit = if journal::labs().contains(name) { take_down(name)? } else { Exit::Done };
+    vagrant.destroy()?;
     Ok(exit)
 }
 
@@ -42,18 +56,11 @@ fn which(args: &DownArgs) -> Result<Vec<String>> {
     }
 }
 
-/// How long a runner that was asked to stop may take: it may have a million connections to close.
-const RUNNER_END: Duration = Duration::from_secs(120);
-
 /// A lab that runs is asked to end in order; what its runner leaves is then undone here.
 fn stop_runner(lab: &str) {
     let Some(header) = journal::look(lab).0.filter(journal::Header::is_running) else { return };
     say(format!("{lab}: asking its runner, process {}, to stop", header.runner));
-    process::signal(header.runner, header.runner_start_time, Signal::TERM);
-    let began = Instant::now();
-    while header.is_running() && began.elapsed() < RUNNER_END {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    teardown::stop_runner(&header);
 }
 
 pub fn take_down(lab: &str) -> Result<Exit> {

@@ -1,10 +1,11 @@
 //! `c1m-lab plan`: everything that `up` would do, decided and printed.
 
-use super::{load_and_plan, print_json, print_text};
+use super::{plan_anywhere, print_json, print_text};
 use crate::cli::PlanArgs;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::plan::{LinkEnd, Node, Plan, Role, Router, TupleSum};
+use crate::plan::machines::{Clock, Placed};
+use crate::plan::{HostSetting, LinkEnd, Node, Plan, Role, Router, TupleSum};
 use crate::units::{grouped, human_bytes};
 
 /// Nodes shown one by one; of more, the first and the last.
@@ -12,7 +13,7 @@ const SHOWN: usize = 6;
 
 pub fn run(args: &PlanArgs) -> Result<Exit> {
     let host = super::host_beside_other_labs();
-    let (_, plan) = load_and_plan(&args.lab, &host)?;
+    let plan = plan_anywhere(&args.lab, &host)?;
     if args.json { print_json(&plan) } else { print_text(&text(&plan)) }
 }
 
@@ -71,9 +72,15 @@ fn nodes(plan: &Plan) -> Vec<String> {
             }
             continue;
         }
-        lines.push(format!(" {:<12} namespace {} · {}", node.name, node.namespace, addresses(node)));
+        let place = match plan.machines.get(index) {
+            Some(placed) => format!("machine {} · {} CPUs", placed.ssh, placed.cpus),
+            None => format!("namespace {}", node.namespace),
+        };
+        lines.push(format!(" {:<12} {place} · {}", node.name, addresses(node)));
+        lines.extend(plan.machines.get(index).into_iter().flat_map(machine));
+        let of_namespace = plan.machines.is_empty();
         for (key, value) in &node.settings {
-            if node.role != Role::Client || index <= 1 {
+            if of_namespace && (node.role != Role::Client || index <= 1) {
                 lines.push(format!("              {key} = {value}"));
             }
         }
@@ -85,6 +92,30 @@ fn nodes(plan: &Plan) -> Vec<String> {
         }
     }
     lines
+}
+
+fn machine(placed: &Placed) -> Vec<String> {
+    let memory = &placed.memory;
+    let mut lines = vec![format!(
+        "              Linux {} · memory {} of {} · clock {}",
+        placed.kernel,
+        human_bytes(memory.expected),
+        human_bytes(memory.available),
+        clock(placed.clock),
+    )];
+    for setting in &placed.settings {
+        let HostSetting { key, from, to, why, .. } = setting;
+        lines.push(format!("              {key} {from} → {to}, put back afterwards: {why}"));
+    }
+    lines.extend(placed.out_of_reach.iter().map(|why| format!("              out of reach: {why}")));
+    lines
+}
+
+fn clock(clock: Clock) -> String {
+    let ahead = if clock.offset_us < 0 { "behind" } else { "ahead" };
+    let ms = |us: u64| us as f64 / 1000.0;
+    let (offset, error) = (ms(clock.offset_us.unsigned_abs()), ms(clock.round_trip_us / 2));
+    format!("{offset:.1} ms {ahead} (±{error:.1})")
 }
 
 fn addresses(node: &Node) -> String {
@@ -173,6 +204,9 @@ fn processes(plan: &Plan) -> Vec<String> {
 }
 
 fn settings(plan: &Plan) -> Vec<String> {
+    if !plan.machines.is_empty() {
+        return Vec::new();
+    }
     if plan.host_settings.is_empty() {
         return vec![" host         no setting has to change".to_owned()];
     }

@@ -2,16 +2,19 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::Runtime;
 
-use super::{load_and_plan, print_json};
-use crate::cli::{LabArgs, UpArgs};
+use super::far::Far;
+use super::{load, plan_here, print_json};
+use crate::cli::UpArgs;
+use crate::driver::Driver;
 use crate::driver::netns::NetnsDriver;
+use crate::driver::ssh::SshDriver;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::{Capability, Host};
 use crate::journal::{self, Header, Journal};
-use crate::kernel::proc;
+use crate::kernel::{proc, process};
 use crate::log::{Listener, Log};
 use crate::plan::{Plan, lowering};
 use crate::progress::{Screen, Show};
@@ -19,6 +22,7 @@ use crate::report::folder::{self, Folder};
 use crate::report::{self, Report, junit, text};
 use crate::rootless;
 use crate::say::say;
+use crate::spec::Lab;
 use crate::teardown::Leftover;
 use crate::up::{Interrupts, Run};
 
@@ -58,21 +62,84 @@ fn told<T>(written: Result<T>) -> Exit {
 }
 
 pub fn run_lab(args: &UpArgs) -> Result<Ended> {
-    let (host, plan) = prepare(&args.lab)?;
+    let host = super::host_beside_other_labs();
+    // A lab file that is wrong is told before anything else.
+    let (lab, fit) = load(&args.lab)?;
+    if lab.spec.driver.is_far() { run_far(args, lab, fit, &host) } else { run_here(args, &lab, fit, host) }
+}
+
+fn run_here(args: &UpArgs, lab: &Lab, fit: bool, host: Host) -> Result<Ended> {
+    let (host, plan) = prepare(lab, fit, host)?;
     lowering::check(&plan.host_settings, args.lower_host_limits)?;
-    let folder = Folder::create(args.out.as_deref(), &plan.lab)?;
     let runtime = super::runtime()?;
-    // From here on a signal is heard: it does not end the runner in the middle of what stands.
-    let interrupts = runtime.block_on(async { Interrupts::listen() })?;
-    let journal = Journal::begin(header(&plan, &folder))?;
-    if let Err(error) = folder.write("plan.json", &plan).and_then(|_| raise_nofile(plan.runner_nofile)) {
-        // Nothing stands yet: the next run must not be told otherwise.
-        journal.end()?;
-        return Err(error);
+    let place = Place::make(args, &runtime, &plan)?;
+    let journal = begin(&plan, &place.folder)?;
+    finish(args, &runtime, &plan, NetnsDriver::new(journal, host.cgroup), place)
+}
+
+/// The machines are reached first: what they are decides the plan. Nothing of this host is changed, so that any
+/// user may do it; only root has a journal here, by which `status` and `down` know of the run.
+fn run_far(args: &UpArgs, lab: Lab, fit: bool, host: &Host) -> Result<Ended> {
+    let runtime = super::runtime()?;
+    let Far { plan, machines, config } =
+        runtime.block_on(super::far::plan(lab, &args.lab.file, fit, host))?;
+    let _needed_until_the_end = config;
+    let place = Place::make(args, &runtime, &plan)?;
+    let journal = if host.uid == 0 {
+        Some(begin(&plan, &place.folder)?)
+    } else {
+        note_plan(&plan, &place.folder)?;
+        None
+    };
+    let driver = SshDriver::new(journal, machines, &plan.lab);
+    finish(args, &runtime, &plan, driver, place)
+}
+
+/// Where a run writes, and by what it is ended before its time.
+struct Place {
+    folder: Folder,
+    interrupts: Interrupts,
+}
+
+impl Place {
+    fn make(args: &UpArgs, runtime: &Runtime, plan: &Plan) -> Result<Place> {
+        let folder = Folder::create(args.out.as_deref(), &plan.lab)?;
+        // From here on a signal is heard: it does not end the runner in the middle of what stands.
+        let interrupts = runtime.block_on(async { Interrupts::listen() })?;
+        Ok(Place { folder, interrupts })
     }
+}
+
+/// Begins the journal of this host.
+fn begin(plan: &Plan, folder: &Folder) -> Result<Journal> {
+    let journal = Journal::begin(header(plan, folder))?;
+    match note_plan(plan, folder) {
+        Ok(()) => Ok(journal),
+        Err(error) => {
+            // Nothing stands yet: the next run must not be told otherwise.
+            journal.end()?;
+            Err(error)
+        }
+    }
+}
+
+fn note_plan(plan: &Plan, folder: &Folder) -> Result<()> {
+    folder.write("plan.json", plan)?;
+    let needed = plan.runner_nofile;
+    process::raise_nofile(needed)
+        .attempt(Exit::Host, || format!("taking {needed} descriptors for the runner"))
+}
+
+fn finish<D: Driver>(
+    args: &UpArgs,
+    runtime: &Runtime,
+    plan: &Plan,
+    driver: D,
+    Place { folder, interrupts }: Place,
+) -> Result<Ended> {
     let show = Show::on_stderr(args.quiet);
-    let run = live(&plan, journal, &host, &folder, interrupts, (show, args.keep));
-    let (report, failure) = runtime.block_on(run)?;
+    let run = live(plan, driver, &folder, interrupts, (show, args.keep));
+    let (report, failure) = runtime.block_on(run);
     // What the screen and stdout can be told does not wait for a folder that may be full.
     let written = folder.write("report.json", &report);
     if show != Show::Quiet {
@@ -91,10 +158,8 @@ pub fn run_lab(args: &UpArgs) -> Result<Ended> {
 }
 
 /// The plan, on this host as it is when nothing of an earlier boot is left to do.
-fn prepare(args: &LabArgs) -> Result<(Host, Plan)> {
-    let host = super::host_beside_other_labs();
-    // A lab file that is wrong is told before anything else.
-    let (_, plan) = load_and_plan(args, &host)?;
+fn prepare(lab: &Lab, fit: bool, host: Host) -> Result<(Host, Plan)> {
+    let plan = plan_here(lab.clone(), fit, &host)?;
     let host = allowed(host)?;
     let header = journal::look(&plan.lab).0;
     if !header.is_some_and(|header| header.is_of_an_earlier_boot()) {
@@ -102,7 +167,7 @@ fn prepare(args: &LabArgs) -> Result<(Host, Plan)> {
     }
     super::down::take_down(&plan.lab)?;
     let host = super::host_beside_other_labs();
-    load_and_plan(args, &host).map(|(_, plan)| (host, plan))
+    plan_here(lab.clone(), fit, &host).map(|plan| (host, plan))
 }
 
 /// As root the lab is made here; an ordinary user gets a namespace where it may be made.
@@ -122,17 +187,6 @@ fn allowed(host: Host) -> Result<Host> {
     }
 }
 
-/// A shell usually allows fewer descriptors than hearing hundreds of agents takes.
-fn raise_nofile(needed: u64) -> Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= needed) {
-        return Ok(());
-    }
-    let maximum = limit.maximum.map(|maximum| maximum.max(needed));
-    setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum })
-        .attempt(Exit::Host, || format!("taking {needed} descriptors for the runner"))
-}
-
 fn header(plan: &Plan, folder: &Folder) -> Header {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Header {
@@ -147,26 +201,25 @@ fn header(plan: &Plan, folder: &Folder) -> Header {
     }
 }
 
-async fn live(
+async fn live<D: Driver>(
     plan: &Plan,
-    journal: Journal,
-    host: &Host,
+    driver: D,
     folder: &Folder,
     interrupts: Interrupts,
     (show, keep): (Show, bool),
-) -> Result<(Report, Option<Error>)> {
+) -> (Report, Option<Error>) {
     let screen: Box<dyn Listener> = Box::new(Screen::new(show, plan));
     let events = folder.file("events.jsonl");
     let mut log = Log::new(Some(&events), vec![screen]);
-    let driver = NetnsDriver::new(journal, host.cgroup.clone());
     let (driver, result) = Run::new(plan, driver, &mut log, interrupts).live(keep).await;
     log.flush();
     folder.give_away(&events);
     if let Some(trouble) = &log.trouble {
         say(format!("warning: not all events are in the run's folder: {trouble}"));
     }
-    if let Some(outcome) = log.account.outcome.as_mut().filter(|outcome| outcome.left_behind.is_empty())
-        && let Err(error) = driver.into_journal().end()
+    let journal = driver.into_journal().filter(|journal| journal.standing().is_empty());
+    if let (Some(journal), Some(outcome)) = (journal, &mut log.account.outcome)
+        && let Err(error) = journal.end()
     {
         // Nothing it names stands any more; that it cannot be removed is told like everything else.
         outcome.left_behind.push(Leftover { what: "the lab's journal".to_owned(), why: error.to_string() });
@@ -177,7 +230,7 @@ async fn live(
     if let Some(failure) = &failure {
         report.exit = failure.exit.code();
     }
-    Ok((report, failure))
+    (report, failure)
 }
 
 /// Relative to where the user is, when it lies below.

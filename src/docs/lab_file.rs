@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::fields::{self, Field, code, plain};
 use super::origin;
 use super::table::Table;
-use crate::spec::{self, ClientPorts, Processes};
+use crate::spec::{self, ClientPorts, MachineSpec, Processes};
 use crate::units::{Bytes, Count, Period, PortRange, Ports, Rate, Share, Subnet};
 
 const INTRODUCTION: &str = "\
@@ -30,8 +30,8 @@ Editors check a file while it is written when its first line names the schema, w
 ";
 
 /// The order of the sections: that of a run. What is not named here comes first.
-const ORDER: [&str; 9] =
-    ["server", "clients", "network", "ramp", "traffic", "faults", "limits", "sysctl", "expect"];
+const ORDER: [&str; 10] =
+    ["machines", "server", "clients", "network", "ramp", "traffic", "faults", "limits", "sysctl", "expect"];
 
 /// Words in the middle of a meaning that begin an example.
 const FOR_EXAMPLE: &str = "for example ";
@@ -66,7 +66,7 @@ fn table(fields: Vec<Field>, required: &[Value]) -> String {
 }
 
 /// The kinds of values that are written in a form of their own.
-fn known() -> [(&'static str, Value); 10] {
+fn known() -> [(&'static str, Value); 11] {
     [
         ("count", form::<Count>()),
         ("size", form::<Bytes>()),
@@ -78,6 +78,7 @@ fn known() -> [(&'static str, Value); 10] {
         ("`auto` or port range", form::<ClientPorts>()),
         ("subnet", form::<Subnet>()),
         ("`auto` or number", form::<Processes>()),
+        ("machine", form::<MachineSpec>()),
     ]
 }
 
@@ -107,6 +108,7 @@ fn kind(field: &Field) -> String {
         (true, Some(&"integer")) => "number".to_owned(),
         (true, Some(&"object")) => "settings by name".to_owned(),
         (true, Some(&"string")) => "text".to_owned(),
+        (true, Some(&"array")) => "list".to_owned(),
         (true, other) => other.copied().unwrap_or("any").to_owned(),
     }
 }

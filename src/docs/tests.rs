@@ -69,10 +69,12 @@ fn every_example_is_accepted() {
     for field in all(&spec::schema()).into_iter().filter(|field| !field.path.contains("[]")) {
         let set = format!("{}={}", field.path, lab_file::example(&field));
         let given = Override::parse(&set).expect("an override");
-        // Some keys say something about a router.
+        // Some keys say something about a router, or make a lab only together.
         let beside = match field.path.as_str() {
             path if path.starts_with("network.nat") => "network: {kind: nat}",
             "sysctl.router" => "network: {kind: routed}",
+            "driver" => "machines: {server: {address: 10.9.9.1}, clients: [{address: 10.9.9.2}]}",
+            path if path.starts_with("machines.") => "driver: ssh\nmachines: {server: one, clients: [other]}",
             _ => "",
         };
         if let Err(error) = spec::parse("lab.yaml", &format!("connections: 10K\n{beside}\n"), &[given]) {

@@ -16,8 +16,9 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::{AgentId, Built, Driver, Heard, Part, Remains, Started};
 use crate::agent::{Order, Word};
 use crate::error::{Error, Result};
-use crate::observe::{Depth, Sample};
-use crate::plan::{HostSetting, Plan};
+use crate::journal::Journal;
+use crate::observe::{Depth, Seen};
+use crate::plan::Plan;
 use crate::spec::Blow;
 use crate::teardown::Outcome;
 
@@ -122,7 +123,7 @@ impl Driver for MockDriver {
         Ok(Built { namespaces: plan.nodes.len(), links: plan.links.len(), ..Built::default() })
     }
 
-    fn start(&mut self, _: &Plan, agents: &[AgentId]) -> Result<Vec<Started>> {
+    async fn start(&mut self, _: &Plan, agents: &[AgentId]) -> Result<Vec<Started>> {
         let one = |agent: &AgentId| {
             self.note(format!("start {agent}"));
             let (voice, heard) = unbounded_channel();
@@ -134,8 +135,8 @@ impl Driver for MockDriver {
         Ok(agents.iter().map(one).collect())
     }
 
-    fn sample(&mut self, _: Depth) -> Sample {
-        Sample::default()
+    async fn sample(&mut self, _: Depth) -> Seen {
+        Seen::default()
     }
 
     async fn strike(&mut self, _: &Plan, part: Part, blow: Blow) -> Result<()> {
@@ -164,7 +165,7 @@ impl Driver for MockDriver {
         Box::new(|| Remains { namespaces: 2, cgroups: 1, settings: 0 })
     }
 
-    fn moved_settings(&self) -> &[HostSetting] {
-        &[]
+    fn into_journal(self) -> Option<Journal> {
+        None
     }
 }

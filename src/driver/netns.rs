@@ -3,20 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rustix::process::Signal;
-
-use super::{AgentId, Built, Driver, Part, Remains, Started, node_of, process};
+use super::{AgentId, Built, Driver, Part, Remains, Started, node_of, process, settings};
 use crate::agent::confine::Cell;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::Cgroup;
-use crate::journal::{self, Change, Journal, Moved};
+use crate::journal::{self, Change, Journal};
 use crate::kernel::netlink::{End, LOOPBACK, Netlink, Opened, Request};
 use crate::kernel::netns::{self, Namespace};
 use crate::kernel::nftables::{self, Translation};
-use crate::kernel::{self, cgroup, proc, sysctl};
-use crate::observe::{Depth, Eyes, Sample, Seat};
-use crate::plan::{HostSetting, LinkEnd, Node, Plan, Role, Router};
+use crate::kernel::{cgroup, proc, sysctl};
+use crate::observe::{Depth, Eyes, Seat, Seen};
+use crate::plan::{LinkEnd, Node, Plan, Role, Router};
 use crate::spec::Blow;
 use crate::teardown::{self, Outcome};
 
@@ -26,7 +24,6 @@ pub struct NetnsDriver {
     namespaces: Vec<Namespace>,
     /// By node: the cgroup with its memory limit.
     cgroups: BTreeMap<usize, PathBuf>,
-    moved: Vec<HostSetting>,
     /// The process of each agent, and since when it is there.
     agents: BTreeMap<AgentId, (u32, u64)>,
     /// What they have open keeps the namespaces in being: closed before the way down.
@@ -40,49 +37,9 @@ impl NetnsDriver {
             host_cgroup,
             namespaces: Vec::new(),
             cgroups: BTreeMap::new(),
-            moved: Vec::new(),
             agents: BTreeMap::new(),
             eyes: None,
         }
-    }
-
-    pub fn into_journal(self) -> Journal {
-        self.journal
-    }
-
-    fn move_host_settings(&mut self, settings: &[HostSetting]) -> Result<()> {
-        let others = journal::moved_by_others(&self.journal.lab);
-        for setting in settings {
-            let now = proc::read_sysctl(&setting.key)
-                .attempt(Exit::Host, || format!("reading the setting {}", setting.key))?;
-            let moved = others.iter().find(|other| other.key == setting.key);
-            if let Some(other) = moved.filter(|other| setting.lowers.is_some() || other.is_lower()) {
-                return Err(not_shared(setting, other));
-            }
-            let before = moved.map_or(now, |other| other.before.clone());
-            let change = Change::Setting { key: setting.key.clone(), before, during: setting.to.clone() };
-            let id = self.journal.intend(vec![change.clone()])?[0];
-            sysctl::write(&setting.key, &setting.to)
-                .attempt(Exit::Host, || format!("setting {} to {}", setting.key, setting.to))?;
-            self.journal.made(vec![(id, change)])?;
-            self.moved.push(setting.clone());
-        }
-        self.rely_on_others(settings, &others)
-    }
-
-    /// What another lab has raised high enough for both must not go back while this one stands.
-    fn rely_on_others(&mut self, ours: &[HostSetting], others: &[Moved]) -> Result<()> {
-        for other in others {
-            // What another has lowered goes back with it.
-            if ours.iter().any(|setting| setting.key == other.key) || other.is_lower() {
-                continue;
-            }
-            let during = proc::read_sysctl(&other.key)
-                .attempt(Exit::Host, || format!("reading the setting {}", other.key))?;
-            let (key, before) = (other.key.clone(), other.before.clone());
-            self.journal.intend(vec![Change::Setting { key, before, during }])?;
-        }
-        Ok(())
     }
 
     fn make_namespaces(&mut self, nodes: &[Node]) -> Result<()> {
@@ -184,12 +141,13 @@ impl NetnsDriver {
 
 impl Driver for NetnsDriver {
     async fn build(&mut self, plan: &Plan) -> Result<Built> {
-        self.move_host_settings(&plan.host_settings)?;
+        settings::move_all(&mut self.journal, &plan.host_settings)?;
         self.make_cgroups(plan)?;
         self.make_namespaces(&plan.nodes)?;
         self.connect(plan).await?;
         self.open_eyes(plan);
         Ok(Built {
+            machines: 0,
             namespaces: plan.nodes.len(),
             links: plan.links.len(),
             addresses: plan.nodes.iter().map(|node| u64::from(node.addresses.count)).sum(),
@@ -197,7 +155,7 @@ impl Driver for NetnsDriver {
         })
     }
 
-    fn start(&mut self, plan: &Plan, agents: &[AgentId]) -> Result<Vec<Started>> {
+    async fn start(&mut self, plan: &Plan, agents: &[AgentId]) -> Result<Vec<Started>> {
         let mut started = Vec::with_capacity(agents.len());
         let mut changes = Vec::with_capacity(agents.len());
         for agent in agents {
@@ -232,9 +190,7 @@ impl Driver for NetnsDriver {
                 let Some((pid, since)) = self.agents.get(&agent).copied() else {
                     return Err(Error::broke(format!("striking {agent}"), "it was not started yet"));
                 };
-                if let Some(signal) = signal_for(blow) {
-                    kernel::process::signal(pid, since, signal);
-                }
+                process::strike((pid, since), blow);
                 Ok(())
             }
             Part::Link(client) => {
@@ -259,16 +215,20 @@ impl Driver for NetnsDriver {
         let runtime = tokio::runtime::Handle::current();
         let files = self.namespaces.iter().map(Namespace::file);
         let opened = netns::inside_each(files, |_| Opened::here(&runtime));
+        let mut result = Ok(());
         for ((index, opened), node) in opened.into_iter().enumerate().zip(&plan.nodes) {
-            let mut netlink =
-                opened.attempt(Exit::Broke, || format!("opening netlink in {}", node.namespace))?.serve();
             let routes: Vec<Request> = requests(plan, index).iter().filter_map(Request::undone).collect();
-            send(&mut netlink, &node.namespace, &routes).await?;
+            let parted = match opened {
+                Ok(opened) => send(&mut opened.serve(), &node.namespace, &routes).await,
+                Err(error) => Err(Error::broke(format!("opening netlink in {}", node.namespace), error)),
+            };
+            // A route that is gone already, as with a link that was taken down, is no reason to keep the others.
+            result = result.and(parted);
         }
-        Ok(())
+        result
     }
 
-    fn sample(&mut self, depth: Depth) -> Sample {
+    async fn sample(&mut self, depth: Depth) -> Seen {
         self.eyes.as_mut().map(|eyes| eyes.look(depth)).unwrap_or_default()
     }
 
@@ -287,31 +247,15 @@ impl Driver for NetnsDriver {
                     Change::Namespace { .. } => remains.namespaces += 1,
                     Change::Cgroup { .. } => remains.cgroups += 1,
                     Change::Setting { .. } => remains.settings += 1,
-                    Change::Process { .. } | Change::Directory { .. } => {}
+                    Change::Process { .. } | Change::Directory { .. } | Change::Route { .. } => {}
                 }
             }
             remains
         })
     }
 
-    fn moved_settings(&self) -> &[HostSetting] {
-        &self.moved
-    }
-}
-
-/// A lower limit is one lab's alone: with it the other could not do what it has planned.
-fn not_shared(setting: &HostSetting, other: &Moved) -> Error {
-    let what = format!("setting {} to {}", setting.key, setting.to);
-    let why = format!("the lab `{}` has made it {} for its own run", other.lab, other.during);
-    Error::host(what, why).remedy(format!("wait until it has ended, or end it: `c1m-lab down {}`", other.lab))
-}
-
-fn signal_for(blow: Blow) -> Option<Signal> {
-    match blow {
-        Blow::Kill => Some(Signal::KILL),
-        Blow::Stop => Some(Signal::STOP),
-        Blow::Resume => Some(Signal::CONT),
-        Blow::LinkDown | Blow::LinkUp => None,
+    fn into_journal(self) -> Option<Journal> {
+        Some(self.journal)
     }
 }
 
@@ -366,6 +310,9 @@ fn requests(plan: &Plan, index: usize) -> Vec<Request> {
         // They are reached over several links.
         Role::Server | Role::Router => LOOPBACK,
     };
+    if let (Role::Client, Some(bytes_per_second)) = (node.role, plan.client_rate) {
+        requests.push(Request::Rate { index: home, bytes_per_second });
+    }
     let each = if node.each_address { node.addresses.count } else { 1 };
     let addresses = node.addresses.iter().take(each as usize);
     requests.extend(addresses.map(|address| Request::Address { index: home, address }));

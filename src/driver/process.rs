@@ -5,6 +5,7 @@ use std::process::{ExitStatus, Stdio};
 
 use futures::StreamExt;
 use futures::stream::{self, LocalBoxStream};
+use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -13,6 +14,8 @@ use crate::agent::Word;
 use crate::agent::confine::Cell;
 use crate::error::{Attempt, Result};
 use crate::exit::Exit;
+use crate::kernel::{self, proc};
+use crate::spec::Blow;
 
 /// This very binary, even when its file has been replaced meanwhile.
 const OURSELVES: &str = "/proc/self/exe";
@@ -42,25 +45,50 @@ pub fn start(name: &str, cell: &Cell) -> Result<Started> {
 
 enum Ear {
     Open(Box<(Child, Lines<BufReader<ChildStdout>>)>),
+    /// The process has ended, and that is still to be told.
+    Ended(String),
     Closed,
 }
 
 /// Words until the pipe ends, then how the process ended, then nothing more.
 fn heard(child: Child, lines: Lines<BufReader<ChildStdout>>) -> LocalBoxStream<'static, Heard> {
     stream::unfold(Ear::Open(Box::new((child, lines))), |ear| async move {
-        let Ear::Open(mut open) = ear else { return None };
+        let mut open = match ear {
+            Ear::Open(open) => open,
+            Ear::Ended(how) => return Some((Heard::Ended(how), Ear::Closed)),
+            Ear::Closed => return None,
+        };
         if let Ok(Some(line)) = open.1.next_line().await {
             let word = Word::read(line.as_bytes())
                 .unwrap_or_else(|error| Word::Failed { why: format!("said something unknown: {error}") });
             return Some((Heard::Word(word), Ear::Open(open)));
         }
-        let how = match open.0.wait().await {
-            Ok(status) => describe(status),
-            Err(error) => format!("could not be waited for: {error}"),
+        let pid = open.0.id();
+        let status = match open.0.wait().await {
+            Ok(status) => status,
+            Err(error) => {
+                return Some((Heard::Ended(format!("could not be waited for: {error}")), Ear::Closed));
+            }
         };
-        Some((Heard::Ended(how), Ear::Closed))
+        // If it was the kernel who killed it, its log says so.
+        let killed = pid.filter(|_| status.signal() == Some(Signal::KILL.as_raw()));
+        match killed.and_then(proc::line_about) {
+            Some(line) => Some((Heard::Note(line), Ear::Ended(describe(status)))),
+            None => Some((Heard::Ended(describe(status)), Ear::Closed)),
+        }
     })
     .boxed_local()
+}
+
+/// What a fault does to an agent: its pid, and since when it is there.
+pub fn strike((pid, since): (u32, u64), blow: Blow) {
+    let signal = match blow {
+        Blow::Kill => Signal::KILL,
+        Blow::Stop => Signal::STOP,
+        Blow::Resume => Signal::CONT,
+        Blow::LinkDown | Blow::LinkUp => return,
+    };
+    kernel::process::signal(pid, since, signal);
 }
 
 fn describe(status: ExitStatus) -> String {

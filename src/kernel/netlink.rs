@@ -1,10 +1,13 @@
 //! Links, addresses and routes, in batches: many requests in one message, one answer each.
 
+mod borrowed;
+
 use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::RawFd;
 
+use super::qdisc;
 use futures::StreamExt;
 use netlink_proto::sys::SocketAddr;
 use netlink_proto::{Connection, ConnectionHandle};
@@ -16,6 +19,8 @@ use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute};
 use rtnetlink::packet_route::route::{RouteScope, RouteType};
 use rtnetlink::{AddressMessageBuilder, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use rustix::io::Errno;
+
+pub use borrowed::Borrowed;
 
 /// Answers wait in the socket's receive buffer: with the default size, it holds those of a batch like this.
 const BATCH: usize = 100;
@@ -44,6 +49,11 @@ pub enum Request {
     Down {
         index: u32,
     },
+    /// The link sends at most so many bytes per second; what exceeds it waits.
+    Rate {
+        index: u32,
+        bytes_per_second: u64,
+    },
     Address {
         index: u32,
         address: Ipv4Addr,
@@ -57,6 +67,9 @@ pub enum Request {
         to: Ipv4Addr,
         prefix: u8,
     },
+    /// Something that is ours on a machine that is not, marked so that it can be told from anyone else's.
+    Borrow(Borrowed),
+    GiveBack(Borrowed),
     Route {
         to: Ipv4Addr,
         prefix: u8,
@@ -87,9 +100,12 @@ impl fmt::Display for Request {
             Request::Veth(one, other) => write!(f, "making the veth pair {} and {}", one.name, other.name),
             Request::Up { index } => write!(f, "bringing up link {index}"),
             Request::Down { index } => write!(f, "taking down link {index}"),
+            Request::Rate { index, .. } => write!(f, "limiting the rate of link {index}"),
             Request::Address { index, address } => write!(f, "adding {address} to link {index}"),
             Request::OwnRange { first, prefix } => write!(f, "taking {first}/{prefix} as own addresses"),
             Request::Unroute { to, prefix } => write!(f, "removing the route to {to}/{prefix}"),
+            Request::Borrow(borrowed) => write!(f, "adding {borrowed}"),
+            Request::GiveBack(borrowed) => write!(f, "removing {borrowed}"),
             Request::Route { to, prefix, .. } => write!(f, "adding a route to {to}/{prefix}"),
         }
     }
@@ -180,6 +196,9 @@ fn message(request: &Request) -> NetlinkMessage<RouteNetlinkMessage> {
         Request::Down { index } => {
             RouteNetlinkMessage::SetLink(LinkMessageBuilder::<LinkUnspec>::new().index(*index).down().build())
         }
+        Request::Rate { index, bytes_per_second } => {
+            RouteNetlinkMessage::NewQueueDiscipline(qdisc::token_bucket(*index, *bytes_per_second))
+        }
         Request::Address { index, address } => RouteNetlinkMessage::NewAddress(
             AddressMessageBuilder::<Ipv4Addr>::new().index(*index).address(*address, 32).build(),
         ),
@@ -193,6 +212,8 @@ fn message(request: &Request) -> NetlinkMessage<RouteNetlinkMessage> {
             route = route.pref_source(*first);
             RouteNetlinkMessage::NewRoute(route.build())
         }
+        Request::Borrow(borrowed) => RouteNetlinkMessage::NewRoute(borrowed.route()),
+        Request::GiveBack(borrowed) => RouteNetlinkMessage::DelRoute(borrowed.route()),
         Request::Unroute { to, prefix } => {
             let route = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(*to, *prefix);
             RouteNetlinkMessage::DelRoute(route.scope(RouteScope::NoWhere).build())
@@ -214,7 +235,11 @@ fn message(request: &Request) -> NetlinkMessage<RouteNetlinkMessage> {
     };
     let mut message = NetlinkMessage::from(inner);
     message.header.flags = NLM_F_REQUEST | NLM_F_ACK;
-    if !matches!(request, Request::Up { .. } | Request::Down { .. } | Request::Unroute { .. }) {
+    let creates = !matches!(
+        request,
+        Request::Up { .. } | Request::Down { .. } | Request::Unroute { .. } | Request::GiveBack(_)
+    );
+    if creates {
         message.header.flags |= NLM_F_CREATE | NLM_F_EXCL;
     }
     message

@@ -1,6 +1,10 @@
-//! Signals to a process that is known by more than its number.
+//! Signals to a process that is known by more than its number, and this process's own limit.
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::io;
+
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, pidfd_open, pidfd_send_signal, setrlimit,
+};
 
 use super::proc;
 
@@ -13,4 +17,14 @@ pub fn signal(pid: u32, began: u64, signal: Signal) {
     {
         let _ = pidfd_send_signal(&process, signal);
     }
+}
+
+/// A shell usually allows fewer descriptors than hearing hundreds of agents takes.
+pub fn raise_nofile(needed: u64) -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    let maximum = limit.maximum.map(|maximum| maximum.max(needed));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum }).map_err(io::Error::from)
 }

@@ -1,8 +1,9 @@
 //! Everything that is looked at on this machine: the host, each namespace of the lab, each agent.
 
 use std::fs::File;
+use std::time::Instant;
 
-use super::{AgentEyes, Depth, HostEyes, NodeEyes, Sample, Seat, names};
+use super::{AgentEyes, Depth, HostEyes, NodeEyes, Sample, Seat, Seen, names};
 use crate::kernel::netns;
 
 pub struct Eyes {
@@ -25,11 +26,19 @@ impl Eyes {
         }
     }
 
+    /// This machine, which is a node itself.
+    pub fn of_machine(node: &str) -> Eyes {
+        let seat = Seat { name: node.to_owned(), cgroup: None };
+        let nodes = vec![NodeEyes::open_here(seat)];
+        Eyes { host: HostEyes::open(), nodes, agents: Vec::new(), buffer: Vec::new() }
+    }
+
     pub fn add_agent(&mut self, name: String, pid: u32) {
         self.agents.push(AgentEyes::open(name, pid));
     }
 
-    pub fn look(&mut self, depth: Depth) -> Sample {
+    pub fn look(&mut self, depth: Depth) -> Seen {
+        let began = Instant::now();
         let mut sample = Sample::default();
         let buffer = &mut self.buffer;
         sample.places.insert(names::HOST.to_owned(), self.host.look(depth, buffer));
@@ -45,7 +54,7 @@ impl Eyes {
                 lives
             });
         }
-        sample
+        Seen { sample, spent: began.elapsed() }
     }
 }
 
@@ -58,7 +67,8 @@ mod tests {
         let mut eyes = Eyes::open([]);
         eyes.add_agent("swarm 1".to_owned(), std::process::id());
         eyes.add_agent("swarm 2".to_owned(), u32::MAX >> 2);
-        let sample = eyes.look(Depth::Agents);
+        let Seen { sample, spent } = eyes.look(Depth::Agents);
+        assert!(!spent.is_zero());
         assert!(sample.level(names::HOST, names::MEMORY_TOTAL) > Some(0));
         assert!(sample.level(names::HOST, names::FILES_OPEN) > Some(0));
         assert_eq!(sample.level("swarm 1", names::AGENT_STOPPED), Some(0));

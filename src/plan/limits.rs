@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::machines::Placed;
 use super::processes::Side;
 use super::{Memory, TupleSum, memory, processes, settings};
 use crate::error::Result;
@@ -48,6 +49,38 @@ pub fn all(lab: &Lab, host: &Host, tuples: &TupleSum, memory: &Memory) -> Vec<Li
     ];
     let mut limits: Vec<Limit> = found.into_iter().flatten().collect();
     limits.extend(on_the_router(lab, host, tuples));
+    limits.sort_by_key(|limit| limit.connections);
+    limits
+}
+
+/// The same where every node has a machine of its own: the server, and for all clients the weakest of theirs.
+pub fn on_machines(
+    lab: &Lab,
+    (server, client): (&Host, &Host),
+    tuples: &TupleSum,
+    placed: &[Placed],
+) -> Vec<Limit> {
+    let clients = (placed.len() as u64).saturating_sub(1).max(1);
+    let mut limits = vec![five_tuples(tuples)];
+    for (index, placed) in placed.iter().enumerate() {
+        // A client has one share of all connections.
+        let shares = if index == 0 { 1 } else { clients };
+        let share = lab.spec.connections.div_ceil(shares);
+        let (memory, end) = (&placed.memory, if index == 0 { "the server's" } else { "a client's" });
+        limits.push(Limit {
+            connections: memory.fitting(share).saturating_mul(shares),
+            why: format!(
+                "{} B for {end} end of a connection, of {} available on {}",
+                grouped(memory.per_connection()),
+                human_bytes(memory.available),
+                placed.ssh
+            ),
+            remedy: "a machine with more memory, or more of them".to_owned(),
+            ..machine_memory(lab, memory)
+        });
+    }
+    let found = [server_descriptors(lab, server), client_descriptors(lab, client), listening_ports(lab)];
+    limits.extend(found.into_iter().flatten());
     limits.sort_by_key(|limit| limit.connections);
     limits
 }

@@ -1,6 +1,6 @@
 //! Limits of the whole host that a lab file sets lower: every program of the machine is held to them meanwhile. Pure.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::HostSetting;
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::units::grouped;
 
 /// What is known of a limit before it is set lower.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lowering {
     /// How much of it is in use by now, where that can be known.
     pub in_use: Option<u64>,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Node, Reactors, Swarm};
+use super::{Node, Reactors, Role, Swarm};
 use crate::error::Result;
 use crate::host::Host;
 use crate::spec::{Lab, Spec, TrafficKind};
@@ -44,16 +44,38 @@ pub struct Memory {
 }
 
 pub fn expect(spec: &Spec, host: &Host, nodes: &[Node], reactors: &Reactors, swarms: &[Swarm]) -> Memory {
-    let echo = spec.traffic.kind == TrafficKind::Echo;
-    let server = SERVER_END + AGENT_STATE;
-    let client = CLIENT_END + AGENT_STATE + if echo { WATCHED + ECHO_STATE } else { 0 };
+    let (server, client) = ends(spec);
     let router = if spec.network.tracks() { TRACKED } else { 0 };
-    let processes = (u64::from(reactors.count) + swarms.len() as u64).saturating_mul(PROCESS);
+    let processes = u64::from(reactors.count) + swarms.len() as u64;
     let buckets: u64 = nodes.iter().map(|node| node.ehash_entries).sum();
     let tables = buckets * BUCKET + nodes.len() as u64 * NAMESPACE;
-    let connections = spec.connections.saturating_mul(server + client + router);
+    of(spec.connections, [server, client, router], (processes, tables), host)
+}
+
+/// What a connection takes at the server and at a client.
+fn ends(spec: &Spec) -> (u64, u64) {
+    let echo = spec.traffic.kind == TrafficKind::Echo;
+    let client = CLIENT_END + AGENT_STATE + if echo { WATCHED + ECHO_STATE } else { 0 };
+    (SERVER_END + AGENT_STATE, client)
+}
+
+/// The memory of a machine that is one node: it has one end of each of these connections.
+pub fn of_machine(spec: &Spec, host: &Host, role: Role, connections: u64, processes: u64) -> Memory {
+    let (server, client) = ends(spec);
+    let per_connection = if role == Role::Server { [server, 0, 0] } else { [0, client, 0] };
+    of(connections, per_connection, (processes, 0), host)
+}
+
+fn of(
+    connections: u64,
+    [server, client, router]: [u64; 3],
+    (processes, tables): (u64, u64),
+    host: &Host,
+) -> Memory {
+    let processes = processes.saturating_mul(PROCESS);
+    let ends = connections.saturating_mul(server + client + router);
     Memory {
-        expected: connections.saturating_add(processes).saturating_add(tables),
+        expected: ends.saturating_add(processes).saturating_add(tables),
         available: host.memory_to_use(),
         server_per_connection: server,
         client_per_connection: client,
@@ -96,14 +118,16 @@ pub fn check_limits(lab: &Lab, host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// `fitting`: how many connections there is room for, asked only when these are too many.
-pub fn check(lab: &Lab, memory: &Memory, fitting: impl FnOnce() -> u64) -> Result<()> {
+/// `node`: whose machine it is, where each has its own. `fitting`: how many connections there is room for, asked
+/// only when these are too many.
+pub fn check(lab: &Lab, memory: &Memory, node: &str, fitting: impl FnOnce() -> u64) -> Result<()> {
     if memory.fits() {
         return Ok(());
     }
     let connections = lab.spec.connections;
+    let of_node = if node.is_empty() { String::new() } else { format!(" on the machine of {node}") };
     let why = format!(
-        "{} connections need {} of memory ({} B each at the server, {} B at the clients, {}and {} for processes and \
+        "{} connections need {} of memory{of_node} ({} B each at the server, {} B at the clients, {}and {} for processes and \
          tables), and {} are available, of which {} are kept free",
         grouped(connections),
         human_bytes(memory.expected),

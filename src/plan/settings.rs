@@ -1,8 +1,10 @@
 //! Settings: those of each node, and those of the host, which are only raised as far as the plan needs.
 
+mod of_machine;
+
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::lowering::{self, Lowering};
 use super::network::overlay;
@@ -12,8 +14,11 @@ use crate::host::Host;
 use crate::spec::{Lab, Spec};
 use crate::units::grouped;
 
+pub use of_machine::{Needed, machine_settings};
+
 pub const FILE_MAX: &str = "fs.file-max";
 const NR_OPEN: &str = "fs.nr_open";
+const UNPRIVILEGED_PORTS: &str = "net.ipv4.ip_unprivileged_port_start";
 const NEIGHBOURS: &str = "net.ipv4.neigh.default.gc_thresh3";
 /// The value of the first namespace holds in all, and each counts its own connections.
 pub const TRACKED: &str = "net.netfilter.nf_conntrack_max";
@@ -36,7 +41,7 @@ const FILES_PER_PROCESS: u64 = 128;
 const UNPRIVILEGED: u16 = 1024;
 
 /// A host-wide setting that the run changes and puts back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostSetting {
     pub key: String,
     pub from: String,
@@ -70,7 +75,7 @@ pub fn node_settings(spec: &Spec, role: Role) -> BTreeMap<String, String> {
         }
     };
     if lowest < UNPRIVILEGED {
-        set("net.ipv4.ip_unprivileged_port_start", lowest.to_string());
+        set(UNPRIVILEGED_PORTS, lowest.to_string());
     }
     match role {
         Role::Server => overlay(planned, &spec.sysctl.server),
@@ -87,12 +92,7 @@ pub fn host_settings(
     swarms: &[Swarm],
 ) -> Result<Vec<HostSetting>> {
     let spec = &lab.spec;
-    let mut moved = Vec::new();
-    for (key, to) in &spec.sysctl.host {
-        if let Some(setting) = asked_setting(lab, host, key, to)? {
-            moved.push(setting);
-        }
-    }
+    let mut moved = asked_settings(lab, host, "host", &spec.sysctl.host)?;
     let processes = u64::from(reactors.count) + swarms.len() as u64;
     let files = 2 * spec.connections + processes * FILES_PER_PROCESS + host.files_open + FILES_SPARE;
     let nofile = swarms.iter().map(|swarm| swarm.nofile).max().unwrap_or(0).max(reactors.nofile);
@@ -117,36 +117,47 @@ pub fn host_settings(
         if spec.sysctl.host.contains_key(key) {
             continue;
         }
-        let Some(now) = host.number(key) else { continue };
-        if now >= needed {
-            continue;
-        }
-        if !host.can_set(key) && spec.anyway {
-            continue;
-        }
-        if !host.can_set(key) {
-            return Err(cannot_raise(lab, key, now, needed, why));
-        }
-        moved.push(HostSetting {
-            key: key.to_owned(),
-            from: now.to_string(),
-            to: needed.to_string(),
-            why: why.to_owned(),
-            lowers: None,
-        });
+        moved.extend(raised(lab, host, key, needed, why)?);
     }
     Ok(moved)
 }
 
-fn asked_setting(lab: &Lab, host: &Host, key: &str, to: &str) -> Result<Option<HostSetting>> {
+/// The setting to move; none: it is high enough, or not there, or its limit is to be met.
+fn raised(lab: &Lab, host: &Host, key: &str, needed: u64, why: &str) -> Result<Option<HostSetting>> {
+    let Some(now) = host.number(key).filter(|now| *now < needed) else { return Ok(None) };
+    if host.can_set(key) {
+        let (key, from, to) = (key.to_owned(), now.to_string(), needed.to_string());
+        return Ok(Some(HostSetting { key, from, to, why: why.to_owned(), lowers: None }));
+    }
+    if lab.spec.anyway { Ok(None) } else { Err(cannot_raise(lab, key, now, needed, why)) }
+}
+
+fn asked_settings(
+    lab: &Lab,
+    host: &Host,
+    section: &str,
+    asked: &BTreeMap<String, String>,
+) -> Result<Vec<HostSetting>> {
+    let one = |(key, to): (&String, &String)| asked_setting(lab, host, (section, key), to).transpose();
+    asked.iter().filter_map(one).collect()
+}
+
+fn asked_setting(
+    lab: &Lab,
+    host: &Host,
+    (section, key): (&str, &str),
+    to: &str,
+) -> Result<Option<HostSetting>> {
     let now = host.settings.get(key).cloned();
     let same = |now: &String| now.split_whitespace().eq(to.split_whitespace());
     match now {
         Some(now) if same(&now) => Ok(None),
-        Some(_) if !host.can_set(key) => {
-            Err(super::refusal(lab, &format!("sysctl.host.{key}"), "this setting cannot be written here")
-                .remedy("leave it out, or set it on the host before the run"))
-        }
+        Some(_) if !host.can_set(key) => Err(super::refusal(
+            lab,
+            &format!("sysctl.{section}.{key}"),
+            "this setting cannot be written here",
+        )
+        .remedy("leave it out, or set it on the host before the run")),
         now => {
             let from = now.unwrap_or_default();
             let lowers = lowering::of(host, key, &from, to);

@@ -1,6 +1,7 @@
 //! What is decided from a lab and a host.
 
 mod anyway;
+mod machines;
 mod networks;
 mod properties;
 mod refusals;

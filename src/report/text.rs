@@ -1,5 +1,6 @@
 //! The last lines of a run, for people.
 
+use super::machines::Machine;
 use super::{Ends, Report, Side};
 use crate::agent::errno;
 use crate::agent::tally::{Operation, Row};
@@ -31,6 +32,7 @@ pub fn lines(report: &Report) -> Vec<String> {
         texts.for_each(|text| line("", text));
     }
     memory(report).into_iter().for_each(|text| line("memory", text));
+    report.machines.iter().filter_map(machine).for_each(|text| line("machine", text));
     report.findings.iter().for_each(|finding| line("finding", finding.clone()));
     report.host_settings.iter().for_each(|restored| line("setting", setting(restored)));
     if let Some(why) = report.broke.as_ref().filter(|_| report.interrupted.is_none()) {
@@ -72,6 +74,17 @@ fn name(operation: Operation) -> String {
 fn memory(report: &Report) -> Option<String> {
     let (server, clients) = (side(&report.server)?, side(&report.clients)?);
     Some(format!("per connection: server {server} · clients {clients}"))
+}
+
+fn machine(machine: &Machine) -> Option<String> {
+    let gb = |bytes: u64| bytes as f64 / 1e9;
+    Some(format!(
+        "{}: {:.2} GB of {:.2} in use, {:.2} more than before",
+        machine.node,
+        gb(machine.memory_peak?),
+        gb(machine.memory_total?),
+        gb(machine.memory_growth?),
+    ))
 }
 
 fn side(side: &Side) -> Option<String> {

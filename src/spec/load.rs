@@ -46,7 +46,8 @@ pub fn parse(file_name: &str, text: &str, overrides: &[Override]) -> Result<Lab>
     source.mark(&root);
     let stem = Path::new(file_name).file_stem().unwrap_or_default().to_string_lossy();
     let named_by_file = name_after_file(&mut root, &stem);
-    let spec = read::spec(&root).map_err(|problem| source.problem(problem))?;
+    let mut spec = read::spec(&root).map_err(|problem| source.problem(problem))?;
+    follow_machines(&mut spec, &source);
     if named_by_file && !is_name(&spec.name) {
         return Err(unnamed(&source, &spec.name));
     }
@@ -123,6 +124,19 @@ fn name_after_file(root: &mut Node, stem: &str) -> bool {
         entries.push(Entry { key: "name".into(), key_place: place, value });
     }
     true
+}
+
+/// What is not written of the clients follows from the machines: one client on each, with its own address.
+fn follow_machines(spec: &mut Spec, source: &Source) {
+    if !spec.driver.is_far() {
+        return;
+    }
+    if !source.names("clients.count") {
+        spec.clients.count = spec.machines.clients.len() as u32;
+    }
+    if !source.names("clients.addresses") {
+        spec.clients.addresses = 1;
+    }
 }
 
 fn unnamed(source: &Source, stem: &str) -> Error {

@@ -1,6 +1,7 @@
 //! The lab file from outside: texts in, labs or errors out.
 
 mod files;
+mod machines;
 mod messages;
 mod places;
 mod properties;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::Spec;
+use super::{DriverKind, MachineSpec, NetworkKind, Spec};
 use crate::units::{Bytes, Period, Share, Subnet, grouped, quoted};
 
 const LARGEST_MESSAGE: Bytes = Bytes(1 << 20);
@@ -26,6 +26,7 @@ pub(super) type Checked = Result<(), Invalid>;
 
 pub(super) fn validate(spec: &Spec) -> Checked {
     name(spec)?;
+    machines(spec)?;
     at_least_one(spec)?;
     times(spec)?;
     message_size(spec)?;
@@ -61,6 +62,48 @@ fn name(spec: &Spec) -> Checked {
     )
 }
 
+fn machines(spec: &Spec) -> Checked {
+    let (machines, driver) = (&spec.machines, spec.driver);
+    if !driver.is_far() {
+        let none = machines.server.is_none() && machines.clients.is_empty();
+        let why = || "the lab is made on this host, and takes no machines".to_owned();
+        return check(none, "machines", why, "add `driver: ssh` to run it on them");
+    }
+    let missing = |what: &str| format!("`driver: {driver}` needs machines, and names no {what}");
+    let remedy = "name them: `machines: {server: user@host, clients: [user@host, user@host]}`";
+    check(machines.server.is_some(), "driver", || missing("server"), remedy)?;
+    check(!machines.clients.is_empty(), "driver", || missing("clients"), remedy)?;
+    let named = machines.clients.len();
+    let why = || format!("{} clients, and {named} machines are named for them", spec.clients.count);
+    check(spec.clients.count as usize == named, "clients.count", why, "leave it out")?;
+    let direct = spec.network.kind == NetworkKind::Direct;
+    let why = || "the network between machines is what it is: the lab adds no router".to_owned();
+    check(direct, "network.kind", why, "leave it out")?;
+    for (path, limits) in [("server", &spec.limits.server), ("client", &spec.limits.client)] {
+        let why = || "a machine's memory is its own: it is not limited further".to_owned();
+        check(limits.memory.is_none(), &format!("limits.{path}.memory"), why, "leave it out")?;
+    }
+    let clients = machines.clients.iter().enumerate();
+    let clients = clients.map(|(index, machine)| (format!("machines.clients[{index}]"), machine));
+    let server = machines.server.iter().map(|machine| ("machines.server".to_owned(), machine));
+    server.chain(clients).try_for_each(|(path, one)| machine(driver, &path, one))
+}
+
+fn machine(driver: DriverKind, path: &str, machine: &MachineSpec) -> Checked {
+    if driver == DriverKind::Vagrant {
+        let why = || "Vagrant knows how its machines are reached".to_owned();
+        check(machine.ssh.is_none(), path, why, "write `{address: 192.168.121.10, memory: 3GiB, cpus: 2}`")?;
+        let why = || "a virtual machine's address is missing".to_owned();
+        return check(machine.address.is_some(), path, why, "add `address: 192.168.121.10`");
+    }
+    let hardware = machine.memory.is_some() || machine.cpus.is_some();
+    let why = || "a machine reached by ssh has the hardware it has".to_owned();
+    check(!hardware, path, why, "leave `memory` and `cpus` out")?;
+    // What begins with a dash would be taken for an option of ssh.
+    let named = machine.ssh.as_ref().is_some_and(|ssh| !ssh.is_empty() && !ssh.starts_with('-'));
+    check(named, path, || "nothing says how ssh reaches this machine".to_owned(), "add `ssh: user@host`")
+}
+
 fn at_least_one(spec: &Spec) -> Checked {
     let limits = &spec.limits;
     let count = |count: Option<u32>| count.map(u64::from);
@@ -71,6 +114,7 @@ fn at_least_one(spec: &Spec) -> Checked {
         ("network.nat.addresses", spec.network.nat.as_ref().map(|nat| nat.addresses.into())),
         ("ramp.window", Some(spec.ramp.window.into())),
         ("ramp.rounds", Some(spec.ramp.rounds.into())),
+        ("network.rate", spec.network.rate.map(|bytes| bytes.0)),
         ("server.backlog", count(spec.server.backlog)),
         ("limits.server.nofile", limits.server.nofile.map(|count| count.0)),
         ("limits.server.memory", limits.server.memory.map(|bytes| bytes.0)),

@@ -1,0 +1,135 @@
+//! Virtual machines that Vagrant keeps, as machines that ssh reaches.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::error::{Attempt, Error, Result};
+use crate::exit::Exit;
+
+/// The folder of a Vagrantfile.
+pub struct Vagrant {
+    folder: PathBuf,
+}
+
+/// What `vagrant ssh-config` says, in a file for as long as this is held.
+pub struct SshConfig(PathBuf);
+
+impl Vagrant {
+    /// The Vagrantfile beside a lab file.
+    pub fn beside(lab_file: &Path) -> Result<Vagrant> {
+        let parent = lab_file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let folder = parent.unwrap_or(Path::new(".")).to_owned();
+        if folder.join("Vagrantfile").is_file() {
+            return Ok(Vagrant { folder });
+        }
+        let what = format!("looking for the virtual machines of {}", lab_file.display());
+        Err(Error::input(what, format!("there is no Vagrantfile in {}", folder.display())).remedy(
+            "`driver: vagrant` takes a lab file that lies beside its Vagrantfile, as vagrant/lab.yaml does",
+        ))
+    }
+
+    /// Those of these machines that do not run, each with its state.
+    pub fn not_running(&self, names: &[String]) -> Result<Vec<(String, String)>> {
+        let told = self.ask(&["status", "--machine-readable"])?;
+        let state = |name: &String| {
+            let state = states(&told).find(|(of, _)| of == name).map(|(_, state)| state.to_owned());
+            (name.clone(), state.unwrap_or_else(|| "not in the Vagrantfile".to_owned()))
+        };
+        Ok(names.iter().map(state).filter(|(_, state)| state != "running").collect())
+    }
+
+    /// What it says goes to the terminal: it takes minutes.
+    pub fn up(&self) -> Result<()> {
+        self.show(&["up"])
+    }
+
+    pub fn destroy(&self) -> Result<()> {
+        self.show(&["destroy", "--force"])
+    }
+
+    /// Written into a file of its own, for ssh.
+    pub fn ssh_config(&self) -> Result<SshConfig> {
+        let told = self.ask(&["ssh-config"])?;
+        let path = std::env::temp_dir().join(format!("c1m-lab-ssh-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let config = SshConfig(path);
+        File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&config.0)
+            .and_then(|mut file| file.write_all(told.as_bytes()))
+            .attempt(Exit::Host, || format!("writing {}", config.0.display()))?;
+        Ok(config)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("vagrant");
+        command.args(arguments).current_dir(&self.folder).stdin(Stdio::null());
+        command
+    }
+
+    fn what(&self, arguments: &[&str]) -> String {
+        format!("running `vagrant {}` in {}", arguments.join(" "), self.folder.display())
+    }
+
+    fn ask(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.command(arguments).output().map_err(|why| self.not_started(arguments, &why))?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let told = String::from_utf8_lossy(&output.stderr);
+        let told = if told.trim().is_empty() { output.status.to_string() } else { told.trim().to_owned() };
+        Err(Error::host(self.what(arguments), told))
+    }
+
+    fn show(&self, arguments: &[&str]) -> Result<()> {
+        let stderr = std::io::stderr().as_fd().try_clone_to_owned();
+        let stderr = stderr.attempt(Exit::Broke, || self.what(arguments))?;
+        let status = self.command(arguments).stdout(stderr).status();
+        let status = status.map_err(|why| self.not_started(arguments, &why))?;
+        if status.success() { Ok(()) } else { Err(Error::host(self.what(arguments), status)) }
+    }
+
+    fn not_started(&self, arguments: &[&str], why: &std::io::Error) -> Error {
+        Error::host(self.what(arguments), why)
+            .remedy("install vagrant, and a provider: libvirt or VirtualBox")
+    }
+}
+
+impl SshConfig {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for SshConfig {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// From lines such as `1700000000,server,state,running`: name and state.
+fn states(told: &str) -> impl Iterator<Item = (&str, &str)> {
+    told.lines().filter_map(|line| {
+        let mut words = line.split(',').skip(1);
+        let (name, kind, state) = (words.next()?, words.next()?, words.next()?);
+        (kind == "state").then_some((name, state))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_found_among_the_rest() {
+        let told = "1,server,metadata,provider,libvirt\n2,server,provider-name,libvirt\n3,server,state,running\n\
+                    4,server,state-human-short,running\n5,client-1,state,not_created\n6,,ui,info,Current machine states\n";
+        assert_eq!(states(told).collect::<Vec<_>>(), [("server", "running"), ("client-1", "not_created")]);
+    }
+}

@@ -83,10 +83,10 @@ fn compare(arguments: &Arguments) -> Result<bool> {
 /// The lab's rate in relation to the floor's. Who goes first changes from round to round.
 fn one_pair(size: u64, round: u32) -> Result<f64> {
     let (floor, lab) = if round.is_multiple_of(2) {
-        let lab = run_lab(size)?;
+        let lab = lab::run(&lab::file_of("ramp"), size)?;
         (floor::measure(size)?, lab)
     } else {
-        (floor::measure(size)?, run_lab(size)?)
+        (floor::measure(size)?, lab::run(&lab::file_of("ramp"), size)?)
     };
     let lab_rate = size as f64 / lab.seconds.ramp;
     let ratio = lab_rate / floor.rate();
@@ -101,19 +101,4 @@ fn one_pair(size: u64, round: u32) -> Result<f64> {
         lab.clients.processes,
     );
     Ok(ratio)
-}
-
-fn run_lab(connections: u64) -> Result<lab::LabOutcome> {
-    let yaml = "\
-name: ramp
-connections: 1000
-server:
-  ports: 9900-9999
-clients:
-  count: 2
-  addresses: 16
-  ports: 1024-65535
-hold: 0s
-";
-    lab::run(yaml, connections)
 }

@@ -105,6 +105,9 @@ pub struct UpArgs {
     /// Leave the lab standing after the hold, until Ctrl-C or `down`
     #[arg(long)]
     pub keep: bool,
+    /// Let the lab set limits of the whole host lower, for the time of the run
+    #[arg(long)]
+    pub lower_host_limits: bool,
     /// Say nothing but errors
     #[arg(short, long)]
     pub quiet: bool,

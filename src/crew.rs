@@ -20,6 +20,8 @@ struct Member {
     ramping: bool,
     /// A fault has stopped it: nobody waits for its answers meanwhile.
     stopped: bool,
+    /// It was told to close everything.
+    draining: bool,
     /// It did not answer in time: nobody waits for it any more.
     silent: bool,
     /// Why it could not go on.
@@ -37,7 +39,6 @@ impl Member {
 pub struct Crew {
     members: BTreeMap<AgentId, Member>,
     heard: SelectAll<LocalBoxStream<'static, (AgentId, Heard)>>,
-    letting_go: bool,
 }
 
 impl Crew {
@@ -49,6 +50,7 @@ impl Crew {
             owes_answer: false,
             ramping: false,
             stopped: false,
+            draining: false,
             silent: false,
             failed: None,
         };
@@ -62,7 +64,9 @@ impl Crew {
         member.ramping |= *order == Order::Go;
         // Told to rest, it connects no more.
         member.ramping &= *order != Order::Rest;
-        member.owes_answer |= matches!(order, Order::Weigh | Order::Rest | Order::Closing { .. });
+        member.draining |= *order == Order::Drain;
+        member.owes_answer |=
+            matches!(order, Order::Weigh | Order::Rest | Order::Ending | Order::Closing { .. });
         let Some(orders) = member.orders.as_mut() else { return };
         let Ok(mut line) = serde_json::to_vec(order) else { return };
         line.push(b'\n');
@@ -161,15 +165,36 @@ impl Crew {
 
     /// Closes every agent's stdin: they end by themselves.
     pub fn let_go(&mut self) {
-        self.letting_go = true;
         for member in self.members.values_mut() {
             member.orders = None;
         }
     }
 
-    /// Whether agents are expected to end.
-    pub fn is_let_go(&self) -> bool {
-        self.letting_go
+    /// Closes one agent's stdin.
+    pub fn let_go_of(&mut self, agent: AgentId) {
+        if let Some(member) = self.members.get_mut(&agent) {
+            member.orders = None;
+        }
+    }
+
+    /// Whether this agent is expected to end.
+    pub fn is_let_go(&self, agent: AgentId) -> bool {
+        self.members.get(&agent).is_some_and(|member| member.orders.is_none())
+    }
+
+    /// Who is the next to close everything, when so many may be at it. Reactors and swarms take turns: what
+    /// was opened together lies together in the kernel's memory.
+    pub fn next_to_drain(&self, at_once: usize) -> Option<AgentId> {
+        let living = || self.members.iter().filter(|(_, member)| !member.is_out() && member.orders.is_some());
+        if living().filter(|(_, member)| member.draining).count() >= at_once {
+            return None;
+        }
+        let place = |agent: &AgentId| match agent {
+            AgentId::Reactor(place) => (*place, false),
+            AgentId::Swarm(index) => (*index, true),
+        };
+        let waiting = living().filter(|(_, member)| !member.draining);
+        waiting.map(|(agent, _)| *agent).min_by_key(place)
     }
 }
 

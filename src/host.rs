@@ -7,6 +7,7 @@ mod capabilities;
 mod cgroup;
 mod example;
 mod features;
+mod in_use;
 mod mounts;
 mod routes;
 mod settings;
@@ -47,6 +48,8 @@ pub struct Host {
     pub settings_writable: bool,
     /// Open files of the whole machine.
     pub files_open: u64,
+    /// How much is in use of other limits of the host, by the setting's name.
+    pub in_use: BTreeMap<String, u64>,
     pub memory: Memory,
     pub cgroup: Cgroup,
     /// What the host routes or has as its own, but for loopback and default routes. No prefix lies in
@@ -95,6 +98,7 @@ pub fn read_from(root: &Path) -> Host {
         nofile: nofile(),
         settings_writable: settings::writable(&tree, &mounts),
         files_open: known.or_default("files_open", files_open(&tree)),
+        in_use: in_use::read(&tree),
         cgroup: cgroup::read(&tree, &mounts, memory.total),
         routes: routes::read(&tree, &mut known.unread),
         features: features::read(&tree, &kernel),
@@ -127,6 +131,11 @@ impl Host {
         let words = self.settings.get(key)?.split_whitespace();
         let numbers: Vec<u64> = words.map(str::parse).collect::<Result<_, _>>().ok()?;
         numbers.try_into().ok()
+    }
+
+    /// How much of the limit that this setting is, is in use.
+    pub fn in_use(&self, key: &str) -> Option<u64> {
+        if key == "fs.file-max" { Some(self.files_open) } else { self.in_use.get(key).copied() }
     }
 
     /// Whether this process may write the setting.

@@ -19,6 +19,7 @@ use crate::exit::Exit;
 use crate::kernel::netlink::Borrowed;
 use crate::kernel::netns::Identity;
 use crate::kernel::proc;
+use crate::plan::lowering;
 use crate::units::Subnet;
 use kept::Kept;
 
@@ -292,6 +293,12 @@ pub struct Moved {
     pub before: String,
     /// What that lab made it, or found it to be.
     pub during: String,
+}
+
+impl Moved {
+    pub fn is_lower(&self) -> bool {
+        lowering::is_lower(&self.before, &self.during)
+    }
 }
 
 /// The host settings that labs other than this one have moved.

@@ -3,6 +3,7 @@
 pub mod faults;
 pub mod fit;
 pub mod limits;
+pub mod lowering;
 pub mod machines;
 pub mod memory;
 pub mod network;
@@ -53,6 +54,8 @@ pub struct Plan {
     pub swarms: Vec<Swarm>,
     /// Swarms that connect at the same time; the next begins when one is done.
     pub swarms_at_once: usize,
+    /// How many agents close at a time, when the run ends.
+    pub drains_at_once: usize,
     pub ramp: Ramp,
     pub hold: Duration,
     pub faults: Vec<Fault>,
@@ -201,6 +204,7 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         tuples,
         server_ports: spec.server.ports.clone(),
         dialled_ports: dialled_ports(lab).clone(),
+        drains_at_once: processes::drains_at_once(host),
         swarms_at_once: processes::swarms_at_once(host, &swarms),
         reactors,
         swarms,

@@ -37,6 +37,8 @@ pub struct Run<'a, D: Driver> {
     interrupts: Interrupts,
     ramp: RampState,
     faults: Faults,
+    /// How many agents close at a time; none before the drain.
+    drains_at_once: usize,
     watch: Watch,
 }
 
@@ -60,6 +62,7 @@ impl<'a, D: Driver> Run<'a, D> {
             interrupts,
             ramp: RampState::default(),
             faults: Faults::of(&plan.faults),
+            drains_at_once: 0,
             watch: Watch::default(),
         }
     }
@@ -286,21 +289,32 @@ impl<'a, D: Driver> Run<'a, D> {
             // Whoever still connects must stop before the routes go, or finds the network unreachable.
             self.stop_connecting().await;
         }
+        self.crew.order_all(crew::everyone, &Order::Ending).await;
         if !self.plan.machines.is_empty() {
             // Between machines the ways stay: whoever closes first is heard at the other end.
-            self.crew.order_all(crew::everyone, &Order::Closing { planned: true }).await;
             self.hear_answers(PROMPT).await;
         }
         if let Err(error) = self.driver.part(self.plan).await {
             self.log.tell(Event::Broke { why: error.to_string() });
         }
-        self.crew.order_all(crew::everyone, &Order::Drain).await;
         self.wake_the_stopped().await;
-        if !self.pump_while_moving(SETTLE, Self::all_is_closed).await {
+        // Those that do not get on must not keep the others from their turn.
+        for at_once in [self.plan.drains_at_once, usize::MAX] {
+            self.drains_at_once = at_once;
+            self.drain_next().await;
+            self.pump_while_moving(SETTLE, Self::all_is_closed).await;
+        }
+        if !self.all_is_closed() {
             self.tell_unsettled(Phase::Drain);
         }
         self.sample(Moment::Drained).await;
         self.end(Phase::Drain, began);
+    }
+
+    async fn drain_next(&mut self) {
+        while let Some(agent) = self.crew.next_to_drain(self.drains_at_once) {
+            self.crew.order(agent, &Order::Drain).await;
+        }
     }
 
     async fn down(&mut self) -> Result<()> {
@@ -308,6 +322,9 @@ impl<'a, D: Driver> Run<'a, D> {
         self.crew.let_go();
         self.pump_for(PROMPT, |run| run.crew.is_gone()).await;
         let outcome = self.take_down().await?;
+        for (agent, line) in self.driver.learnt() {
+            self.log.tell(Event::KernelSaid { agent, line });
+        }
         self.log.tell(Event::TakenDown(outcome));
         self.end(Phase::Down, began);
         Ok(())
@@ -362,7 +379,8 @@ impl<'a, D: Driver> Run<'a, D> {
     /// One reactor stands by while another accepts, until all planned ones are started.
     async fn start_next_reactor(&mut self) -> Result<()> {
         let place = self.ramp.next_reactor;
-        if place >= self.plan.reactors.count {
+        // A reactor that ends on the way down makes the next one accept; none is to follow that.
+        if place >= self.plan.reactors.count || self.drains_at_once > 0 {
             return Ok(());
         }
         self.ramp.next_reactor += 1;

@@ -17,6 +17,11 @@ fn a_chain_of_reactors_takes_ten_thousand() {
     assert_all_established(&output, &report, 10_000);
     let count = |side: &str| report[side]["processes"].as_u64().expect("a count");
     assert!(count("server") >= 8 && count("clients") >= 8, "{report:#}");
+    // They close a few at a time, and the drained end while others still hold: each connection is closed once.
+    for side in ["clients", "server"] {
+        assert_eq!(report[side]["closed"], 10_000, "{side}: {report:#}");
+    }
+    assert_eq!(report["kernel"]["time_wait_after_drain"], 0, "{report:#}");
     let shares = shares(&lab);
     assert_eq!(shares.len() as u64, count("server"));
     assert_eq!(shares.iter().sum::<u64>(), 10_000);

@@ -19,6 +19,7 @@ pub fn batch(lines: &str) -> Result<()> {
 
 /// Runs `lines` as one `ip -batch` inside the namespace of that name. A thread goes there and starts `ip`:
 /// `ip -netns` would also make a mount namespace, at several times the cost.
+#[allow(dead_code, reason = "`drain` only deletes")]
 pub fn batch_in(namespace: &str, lines: &str) -> Result<()> {
     let there = || enter(namespace).and_then(|()| batch(lines));
     thread::scope(|scope| scope.spawn(there).join().expect("running a command does not panic"))

@@ -14,6 +14,7 @@ const LONGEST_RUN: &str = "300";
 #[derive(Deserialize)]
 pub struct LabOutcome {
     pub established: u64,
+    #[allow(dead_code, reason = "`drain` takes its own times")]
     pub seconds: Seconds,
     #[allow(dead_code, reason = "only `ramp` prints the processes")]
     pub server: Processes,
@@ -35,8 +36,27 @@ pub struct Processes {
     pub processes: u64,
 }
 
+/// The lab that is compared: one server, two clients, every five-tuple planned.
+#[allow(dead_code, reason = "`build` has a lab of its own")]
+pub fn file_of(name: &str) -> String {
+    format!(
+        "\
+name: {name}
+connections: 1000
+server:
+  ports: 9900-9999
+clients:
+  count: 2
+  addresses: 16
+  ports: 1024-65535
+hold: 0s
+"
+    )
+}
+
 /// Runs the lab file `yaml` with `connections` and no hold time. Fewer connections than asked are an error:
 /// the rate of a run that lost some means nothing.
+#[allow(dead_code, reason = "`drain` ends its labs itself")]
 pub fn run(yaml: &str, connections: u64) -> Result<LabOutcome> {
     let place = TemporaryFolder::make()?;
     let file = place.0.join("lab.yaml");
@@ -67,10 +87,10 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     if values.len().is_multiple_of(2) { (values[middle - 1] + values[middle]) / 2.0 } else { values[middle] }
 }
 
-struct TemporaryFolder(PathBuf);
+pub struct TemporaryFolder(pub PathBuf);
 
 impl TemporaryFolder {
-    fn make() -> Result<TemporaryFolder> {
+    pub fn make() -> Result<TemporaryFolder> {
         let path: &Path = &env::temp_dir().join(format!("c1m-lab-bench-{}", process::id()));
         fs::create_dir(path)?;
         Ok(TemporaryFolder(path.into()))

@@ -86,8 +86,18 @@ struct Link {
     predecessor: Option<Predecessor>,
     successor: Option<Successor>,
     full: bool,
+    drain: Drain,
     /// The runner waits for the counts.
     asked: bool,
+    /// The last turn brought nothing.
+    quiet: bool,
+}
+
+#[derive(PartialEq, Eq)]
+enum Drain {
+    NotYet,
+    Going,
+    Done,
 }
 
 fn reactor(mut mail: Mailbox, order: &ReactorOrder) -> io::Result<()> {
@@ -99,7 +109,9 @@ fn reactor(mut mail: Mailbox, order: &ReactorOrder) -> io::Result<()> {
         predecessor: None,
         successor: None,
         full: false,
+        drain: Drain::NotYet,
         asked: false,
+        quiet: false,
     };
     if order.place == 0 {
         let listeners =
@@ -121,21 +133,26 @@ fn reactor(mut mail: Mailbox, order: &ReactorOrder) -> io::Result<()> {
     let mut told = Instant::now();
     loop {
         let mut wait = mail.wait_to_tell(reactor.counts());
-        if reactor.draining() && reactor.counts().open > 0 {
-            if reactor.close_some() {
+        if link.drain == Drain::Going {
+            let empty = reactor.close_some();
+            wait = Some(Duration::ZERO);
+            // While something still comes, it may be one more to close.
+            if empty && link.quiet {
                 mail.send_counts(reactor.counts())?;
                 mail.send(&Word::Drained)?;
+                link.drain = Drain::Done;
+                wait = None;
             }
-            wait = Some(Duration::ZERO);
         }
         let turn = reactor.turn(wait)?;
+        link.quiet = turn.quiet;
         for outside in turn.outside {
             match outside.0 - reactor::OUTSIDE {
                 MAIL => {
                     let letters = mail.receive()?;
                     for order in &letters.orders {
                         link.asked |= *order == Order::Tell;
-                        obey_as_reactor(order, &mut reactor, &mut mail)?;
+                        obey_as_reactor(order, &mut reactor, &mut link, &mut mail)?;
                     }
                     if letters.closed {
                         return Ok(());
@@ -175,7 +192,12 @@ fn reactor(mut mail: Mailbox, order: &ReactorOrder) -> io::Result<()> {
     }
 }
 
-fn obey_as_reactor(order: &Order, reactor: &mut Reactor, mail: &mut Mailbox) -> io::Result<()> {
+fn obey_as_reactor(
+    order: &Order,
+    reactor: &mut Reactor,
+    link: &mut Link,
+    mail: &mut Mailbox,
+) -> io::Result<()> {
     match order {
         Order::Go => {
             reactor.accept()?;
@@ -186,8 +208,13 @@ fn obey_as_reactor(order: &Order, reactor: &mut Reactor, mail: &mut Mailbox) -> 
             reactor.expect_closing(*planned);
             mail.send(&Word::Expecting)
         }
+        Order::Ending => {
+            reactor.expect_end();
+            mail.send(&Word::Expecting)
+        }
         Order::Drain => {
-            reactor.drain();
+            reactor.expect_end();
+            link.drain = Drain::Going;
             Ok(())
         }
         Order::Weigh => mail.send(&Word::Weight { private_bytes: private_bytes() }),
@@ -305,14 +332,14 @@ fn obey_as_swarm(
             swarm.rest();
             Phase::Rest(Instant::now() + patience)
         }
-        Order::Closing { planned } => {
-            swarm.expect_closing(*planned);
-            mail.send(&Word::Expecting)?;
-            phase
-        }
         Order::Close => {
             swarm.give_up();
             Phase::Close
+        }
+        Order::Ending => {
+            swarm.expect_end();
+            mail.send(&Word::Expecting)?;
+            phase
         }
         Order::Drain => {
             swarm.give_up();

@@ -45,8 +45,6 @@ pub struct Reactor {
     capacity: u64,
     /// What the other side closes now is planned.
     closing: bool,
-    /// Everything is being closed, by this side too.
-    draining: bool,
     counts: Counts,
     buffer: Vec<u8>,
     /// Echoes that did not fit into a socket's send buffer.
@@ -83,7 +81,6 @@ impl Reactor {
             held: Vec::new(),
             capacity,
             closing: false,
-            draining: false,
             counts: Counts::default(),
             buffer: Vec::new(),
             unsent: HashMap::new(),
@@ -139,13 +136,9 @@ impl Reactor {
         self.closing = planned;
     }
 
-    /// Closings are planned from now on. What waits to be accepted is nobody's any more.
-    pub fn drain(&mut self) {
-        (self.closing, self.draining, self.accepting) = (true, true, false);
-    }
-
-    pub fn draining(&self) -> bool {
-        self.draining
+    /// Closings by the other side are planned from now on. What waits to be accepted is nobody's any more.
+    pub fn expect_end(&mut self) {
+        (self.closing, self.accepting) = (true, false);
     }
 
     /// Closes some of the connections, without a word to the other side. True: all are closed.

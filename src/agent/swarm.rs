@@ -48,8 +48,8 @@ pub struct Swarm {
     /// Slots in the order of their time-outs; those that are answered are passed over.
     deadlines: VecDeque<(Instant, usize)>,
     echo: Option<Echo>,
-    /// What the other side closes now is planned.
-    closing: bool,
+    /// Closings by the other side are planned from now on.
+    ending: bool,
     counts: Counts,
 }
 
@@ -72,7 +72,7 @@ impl Swarm {
             waiting: HashMap::new(),
             deadlines: VecDeque::new(),
             echo: order.echo.map(|echo| Echo::new(echo, count)).transpose()?,
-            closing: false,
+            ending: false,
             counts: Counts::default(),
             order,
         })
@@ -336,7 +336,7 @@ impl Swarm {
     fn lose(&mut self, slot: usize, how: Option<Errno>) {
         if self.open[slot].take().is_some() {
             self.counts.open -= 1;
-            if self.closing {
+            if self.ending {
                 self.counts.closed += 1;
             } else {
                 let how = how.map_or_else(|| CLOSED_BY_PEER.to_owned(), errno::name);
@@ -348,9 +348,9 @@ impl Swarm {
         }
     }
 
-    /// Whether what the other side closes from now on is planned.
-    pub fn expect_closing(&mut self, planned: bool) {
-        self.closing = planned;
+    /// Closings by the other side are planned from now on.
+    pub fn expect_end(&mut self) {
+        self.ending = true;
     }
 
     /// Gives up what is still being tried: a run that is cut short.

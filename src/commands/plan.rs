@@ -104,7 +104,7 @@ fn machine(placed: &Placed) -> Vec<String> {
         clock(placed.clock),
     )];
     for setting in &placed.settings {
-        let HostSetting { key, from, to, why } = setting;
+        let HostSetting { key, from, to, why, .. } = setting;
         lines.push(format!("              {key} {from} → {to}, put back afterwards: {why}"));
     }
     lines.extend(placed.out_of_reach.iter().map(|why| format!("              out of reach: {why}")));

@@ -16,7 +16,7 @@ use crate::host::{Capability, Host};
 use crate::journal::{self, Header, Journal};
 use crate::kernel::{proc, process};
 use crate::log::{Listener, Log};
-use crate::plan::Plan;
+use crate::plan::{Plan, lowering};
 use crate::progress::{Screen, Show};
 use crate::report::folder::{self, Folder};
 use crate::report::{self, Report, junit, text};
@@ -70,6 +70,7 @@ pub fn run_lab(args: &UpArgs) -> Result<Ended> {
 
 fn run_here(args: &UpArgs, lab: &Lab, fit: bool, host: Host) -> Result<Ended> {
     let (host, plan) = prepare(lab, fit, host)?;
+    lowering::check(&plan.host_settings, args.lower_host_limits)?;
     let runtime = super::runtime()?;
     let place = Place::make(args, &runtime, &plan)?;
     let journal = begin(&plan, &place.folder)?;
@@ -83,6 +84,9 @@ fn run_far(args: &UpArgs, lab: Lab, fit: bool, host: &Host) -> Result<Ended> {
     let Far { plan, machines, config } =
         runtime.block_on(super::far::plan(lab, &args.lab.file, fit, host))?;
     let _needed_until_the_end = config;
+    for placed in &plan.machines {
+        lowering::check(&placed.settings, args.lower_host_limits)?;
+    }
     let place = Place::make(args, &runtime, &plan)?;
     let journal = if host.uid == 0 {
         Some(begin(&plan, &place.folder)?)

@@ -29,7 +29,9 @@ impl Missing {
         let lost_by_ends = |rows: Vec<Row>| -> u64 {
             rows.iter().filter(|row| row.operation != Operation::Agent).map(|row| row.count).sum()
         };
-        let aborted = lost_by_ends(server.lost.rows()).saturating_sub(clients.lost.total());
+        // A client that was killed did not live to tell of its last ones: they are among those it never tried.
+        let untold = server.established.saturating_sub(clients.established);
+        let aborted = lost_by_ends(server.lost.rows()).saturating_sub(clients.lost.total() + untold);
         Missing {
             failed: clients.failed.rows().into_iter().filter(|row| !planned(row)).collect(),
             lost: clients.lost.rows(),

@@ -112,6 +112,17 @@ fn an_errno_that_has_one_reason_is_that_cause() {
     }
 }
 
+/// As seen with a client in a cgroup that was too small.
+#[test]
+fn a_killed_client_did_not_tell_of_its_last_connections() {
+    let told = Counts { tried: 600, established: 600, open: 600, ..Counts::default() };
+    let mut lost = Tally::default();
+    lost.add_named(Operation::Receive, "EOF", 650);
+    let server = Counts { tried: 650, established: 650, lost, ..Counts::default() };
+    let story = Story::new().counts(SWARM, told).counts(REACTOR, server).ended(SWARM, "signal 9");
+    assert_eq!(story.counter("client-1", names::CGROUP_KILLS, 1).verdicts(), [(Cause::ClientMemory, 1_000)]);
+}
+
 #[test]
 fn ports_in_time_wait_explain_as_many_as_there_are() {
     let story = Story::new().failed(&[(Operation::Connect, "EADDRNOTAVAIL", 300)]).level(

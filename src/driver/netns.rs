@@ -215,13 +215,17 @@ impl Driver for NetnsDriver {
         let runtime = tokio::runtime::Handle::current();
         let files = self.namespaces.iter().map(Namespace::file);
         let opened = netns::inside_each(files, |_| Opened::here(&runtime));
+        let mut result = Ok(());
         for ((index, opened), node) in opened.into_iter().enumerate().zip(&plan.nodes) {
-            let mut netlink =
-                opened.attempt(Exit::Broke, || format!("opening netlink in {}", node.namespace))?.serve();
             let routes: Vec<Request> = requests(plan, index).iter().filter_map(Request::undone).collect();
-            send(&mut netlink, &node.namespace, &routes).await?;
+            let parted = match opened {
+                Ok(opened) => send(&mut opened.serve(), &node.namespace, &routes).await,
+                Err(error) => Err(Error::broke(format!("opening netlink in {}", node.namespace), error)),
+            };
+            // A route that is gone already, as with a link that was taken down, is no reason to keep the others.
+            result = result.and(parted);
         }
-        Ok(())
+        result
     }
 
     async fn sample(&mut self, depth: Depth) -> Seen {

@@ -21,6 +21,7 @@ impl Host {
             settings_fixed: BTreeSet::new(),
             settings_writable: true,
             files_open: 2_000,
+            in_use: BTreeMap::new(),
             memory: Memory { total: 64 * GIB, available: 60 * GIB },
             cgroup: Cgroup {
                 version: Version::V2,
@@ -53,6 +54,8 @@ fn settings() -> BTreeMap<String, String> {
         ("net.core.somaxconn", "4096"),
         ("net.ipv4.ip_local_port_range", "32768 60999"),
         ("net.ipv4.ip_unprivileged_port_start", "1024"),
+        ("net.ipv4.neigh.default.gc_thresh1", "128"),
+        ("net.ipv4.neigh.default.gc_thresh2", "512"),
         ("net.ipv4.neigh.default.gc_thresh3", "1024"),
         ("net.ipv4.tcp_child_ehash_entries", "0"),
         ("net.ipv4.tcp_max_orphans", "262144"),

@@ -8,7 +8,7 @@ use super::tree::{Tree, may_write};
 use crate::kernel::proc::sysctl_path;
 
 /// The sysctls that are read.
-pub const KEYS: [&str; 18] = [
+pub const KEYS: [&str; 20] = [
     "fs.file-max",
     "fs.nr_open",
     "kernel.pid_max",
@@ -17,6 +17,8 @@ pub const KEYS: [&str; 18] = [
     "net.core.somaxconn",
     "net.ipv4.ip_local_port_range",
     "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.neigh.default.gc_thresh1",
+    "net.ipv4.neigh.default.gc_thresh2",
     "net.ipv4.neigh.default.gc_thresh3",
     "net.ipv4.tcp_child_ehash_entries",
     "net.ipv4.tcp_max_orphans",

@@ -53,8 +53,9 @@ impl Kept {
         let text = serde_json::to_vec(self)?;
         let write = || {
             match fs::create_dir(DIRECTORY) {
+                Ok(()) => File::open("/var/lib")?.sync_all()?,
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                _ => {}
+                Err(_) => {}
             }
             let mut file = File::create(new_path(lab))?;
             file.write_all(&text)?;

@@ -17,6 +17,7 @@ use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute};
 use rtnetlink::packet_route::route::{RouteScope, RouteType};
 use rtnetlink::{AddressMessageBuilder, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use rustix::io::Errno;
 
 pub use borrowed::Borrowed;
 
@@ -73,6 +74,11 @@ pub enum Request {
 }
 
 impl Request {
+    /// With a link that is down its routes are gone too.
+    fn is_done_already(&self, error: &io::Error) -> bool {
+        matches!(self, Request::Unroute { .. }) && error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+    }
+
     /// The request that takes a route away again; other things are not undone one by one.
     pub fn undone(&self) -> Option<Request> {
         match self {
@@ -158,6 +164,9 @@ impl Netlink {
             while let Some(answer) = answers.next().await {
                 if let NetlinkPayload::Error(error) = answer.payload {
                     let index = answer.header.sequence_number.wrapping_sub(first) as usize;
+                    if batch.get(index).is_some_and(|request| request.is_done_already(&error.to_io())) {
+                        continue;
+                    }
                     let what =
                         batch.get(index).map_or_else(|| "a netlink request".to_owned(), Request::to_string);
                     failed.get_or_insert((what, error.to_io()));

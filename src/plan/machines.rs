@@ -116,6 +116,7 @@ fn sketch(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
         server_ports: spec.server.ports.clone(),
         dialled_ports: super::dialled_ports(lab).clone(),
         swarms_at_once: clients.iter().map(|one| processes::swarms_at_once(&one.host, &swarms)).sum(),
+        drains_at_once: machines.iter().map(|one| processes::drains_at_once(&one.host)).sum(),
         reactors,
         swarms,
         ramp: super::ramp(spec),

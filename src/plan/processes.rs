@@ -303,6 +303,12 @@ pub fn swarms_at_once(host: &Host, swarms: &[Swarm]) -> usize {
     (host.machine_cpus as usize + 1).min(swarms.len().max(1))
 }
 
+/// Few enough that most are given back to the system while others still close, and enough to have a fair share
+/// of a busy machine.
+pub fn drains_at_once(host: &Host) -> usize {
+    host.machine_cpus as usize * 4
+}
+
 /// A role with `cpus: n` runs on n CPUs, the clients' beginning after the server's, as separate machines would.
 pub fn place_on_cpus(spec: &Spec, host: &Host, nodes: &mut [Node]) {
     let mut next = 0;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::lowering::{self, Lowering};
 use super::network::overlay;
 use super::{Reactors, Role, Swarm};
 use crate::error::{Error, Result};
@@ -46,6 +47,8 @@ pub struct HostSetting {
     pub from: String,
     pub to: String,
     pub why: String,
+    /// A limit of the whole host becomes lower.
+    pub lowers: Option<Lowering>,
 }
 
 /// The settings written inside a node.
@@ -124,7 +127,7 @@ fn raised(lab: &Lab, host: &Host, key: &str, needed: u64, why: &str) -> Result<O
     let Some(now) = host.number(key).filter(|now| *now < needed) else { return Ok(None) };
     if host.can_set(key) {
         let (key, from, to) = (key.to_owned(), now.to_string(), needed.to_string());
-        return Ok(Some(HostSetting { key, from, to, why: why.to_owned() }));
+        return Ok(Some(HostSetting { key, from, to, why: why.to_owned(), lowers: None }));
     }
     if lab.spec.anyway { Ok(None) } else { Err(cannot_raise(lab, key, now, needed, why)) }
 }
@@ -155,12 +158,16 @@ fn asked_setting(
             "this setting cannot be written here",
         )
         .remedy("leave it out, or set it on the host before the run")),
-        now => Ok(Some(HostSetting {
-            key: key.to_owned(),
-            from: now.unwrap_or_default(),
-            to: to.to_owned(),
-            why: "asked for by the lab file".to_owned(),
-        })),
+        now => {
+            let from = now.unwrap_or_default();
+            let lowers = lowering::of(host, key, &from, to);
+            let why = match lowers {
+                None => "asked for by the lab file",
+                Some(_) => "asked for by the lab file; `up` wants --lower-host-limits for it",
+            };
+            let (key, to, why) = (key.to_owned(), to.to_owned(), why.to_owned());
+            Ok(Some(HostSetting { key, from, to, why, lowers }))
+        }
     }
 }
 

@@ -229,7 +229,12 @@ impl<D: Driver> Run<'_, D> {
                 self.swarm_is_done().await;
             }
             Word::Rested { latencies } => self.log.tell(Event::Latencies { agent, latencies }),
-            Word::Expecting | Word::Drained => {}
+            Word::Expecting => {}
+            Word::Drained => {
+                // Its process is given back to the system while others still close.
+                self.crew.let_go_of(agent);
+                self.drain_next().await;
+            }
             Word::Failed { why } => self.log.tell(Event::AgentFailed { agent, why }),
         }
     }
@@ -240,12 +245,13 @@ impl<D: Driver> Run<'_, D> {
     }
 
     async fn take_end(&mut self, agent: AgentId, how: String) {
-        let planned = self.crew.is_let_go();
+        let planned = self.crew.is_let_go(agent);
         let was_ramping = self.crew.bury(agent, &how, planned);
         self.log.tell(Event::AgentEnded { agent, how, planned });
         if was_ramping {
             self.swarm_is_done().await;
         }
+        self.drain_next().await;
     }
 
     pub fn tell_progress(&mut self) {

@@ -79,8 +79,12 @@ impl TestLab {
 
     /// Starts the lab with `--keep`, and waits until it stands.
     pub fn keep(&self, text: &str) -> Kept {
+        self.keep_with(text, &[])
+    }
+
+    pub fn keep_with(&self, text: &str, more: &[&str]) -> Kept {
         let (file, out) = (self.file(text), self.out());
-        let mut runner = c1m_lab(&["up", &file, "--keep", "--out", &out])
+        let mut runner = c1m_lab(&[&["up", &file, "--keep", "--out", &out], more].concat())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -1,5 +1,8 @@
 //! Runs that take their course, with agents that may fail on the way.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use super::*;
 use crate::agent::tally::Operation;
 
@@ -21,11 +24,33 @@ fn all_goes_well() {
 }
 
 #[test]
-fn the_server_drains_before_the_clients_close() {
-    let lived = live(script(|_, _, _, _| false));
-    let drained = lived.orders("Drain");
-    let first_swarm = drained.iter().position(|agent| agent.starts_with("swarm")).expect("a swarm");
-    assert!(drained[..first_swarm].iter().all(|agent| agent.starts_with("reactor")), "{drained:?}");
+fn a_few_at_a_time_close_until_they_do_not_get_on() {
+    let told: Rc<RefCell<Vec<(AgentId, Instant)>>> = Rc::default();
+    let list = Rc::clone(&told);
+    let lived = live(script(move |good, voices, agent, order| {
+        if *order != Order::Drain {
+            return false;
+        }
+        list.borrow_mut().push((agent, Instant::now()));
+        // Only the first one ever closes: one more has its turn, and then nothing moves.
+        if list.borrow().len() == 4 {
+            good.obey(voices, SERVER, order);
+        }
+        true
+    }));
+    assert_eq!(lived.orders("Ending").len(), 12, "all know that the end is near: {:?}", lived.done);
+    let told = told.borrow();
+    let first: Vec<String> = told[..5].iter().map(|(agent, _)| agent.to_string()).collect();
+    assert_eq!(first, ["reactor 1", "swarm 1", "reactor 2", "swarm 2", "swarm 3"]);
+    assert_eq!((plan("").drains_at_once, told.len()), (4, 12));
+    let since = |place: usize| told[place].1 - told[0].1;
+    assert!(since(4) < SETTLE && since(5) >= SETTLE, "{told:?}");
+    assert_eq!((lived.report.server.closed, lived.report.clients.closed), (1000, 0));
+    assert!(
+        lived.report.findings.iter().any(|finding| finding.contains("drain")),
+        "{:?}",
+        lived.report.findings
+    );
 }
 
 #[test]

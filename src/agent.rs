@@ -42,13 +42,13 @@ pub enum Order {
     Hold,
     /// Swarm: no more traffic; wait for what is on its way, look at every connection once more.
     Rest,
-    /// Reactor: whether what the other side closes from now on is planned.
+    /// Reactor: whether what the other side closes in order from now on is planned.
     Closing {
         planned: bool,
     },
     /// Swarm: close every connection in the orderly way; then it can connect anew.
     Close,
-    /// The end is near: closings by the other side are planned from now on.
+    /// The end is near: however the other side closes from now on is planned.
     Ending,
     /// Close everything.
     Drain,

@@ -6,6 +6,7 @@ pub mod netns;
 pub mod nftables;
 pub mod proc;
 pub mod process;
+pub mod qdisc;
 pub mod sock_diag;
 pub mod sysctl;
 pub mod witness;

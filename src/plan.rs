@@ -45,6 +45,8 @@ pub struct Plan {
     /// The server first, then the clients, then the router if there is one.
     pub nodes: Vec<Node>,
     pub links: Vec<Link>,
+    /// Bytes per second that each client may send.
+    pub client_rate: Option<u64>,
     pub router: Option<Router>,
     pub tuples: TupleSum,
     pub server_ports: Ports,
@@ -198,6 +200,7 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         anyway: spec.anyway,
         subnet,
         links: network::links(&nodes),
+        client_rate: spec.network.rate.map(|bytes| bytes.0),
         faults: faults::all(lab, &nodes, &reactors, &swarms)?,
         nodes,
         router,

@@ -140,6 +140,9 @@ pub struct NetworkSpec {
     /// The addresses of the lab, for example 10.99.0.0/16; without it, the lab chooses a free block.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subnet: Option<Subnet>,
+    /// How much each client may send per second, for example 10MB; what exceeds it waits its turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Bytes>,
     /// Whether the router tracks connections, for example false; without it, every router does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conntrack: Option<bool>,

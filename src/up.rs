@@ -289,9 +289,10 @@ impl<'a, D: Driver> Run<'a, D> {
             // Whoever still connects must stop before the routes go, or finds the network unreachable.
             self.stop_connecting().await;
         }
+        // Whoever closes first may be heard at the other end.
         self.crew.order_all(crew::everyone, &Order::Ending).await;
         if !self.plan.machines.is_empty() {
-            // Between machines the ways stay: whoever closes first is heard at the other end.
+            // Between machines the ways stay: nobody closes before everyone knows.
             self.hear_answers(PROMPT).await;
         }
         if let Err(error) = self.driver.part(self.plan).await {
@@ -361,7 +362,7 @@ impl<'a, D: Driver> Run<'a, D> {
     /// Looks at the machine, and tells what has changed.
     async fn look(&mut self, depth: Depth) -> Sample {
         let Seen { sample, spent } = self.driver.sample(depth).await;
-        let changes = self.watch.take(sample.clone(), spent);
+        let changes = self.watch.take(sample.clone(), spent, depth);
         self.log.tell(Event::Observed { micros: spent.as_micros() as u64, changes });
         sample
     }

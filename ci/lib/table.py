@@ -30,7 +30,8 @@ def line(form):
     try:
         report = json.loads((folder / f"{form}.json").read_text())
     except (OSError, ValueError):
-        return [form, f"no report, exit code {code}: {told[-1]}"]
+        why = next((text for text in told if text.startswith("error")), told[-1])
+        return [form, f"no report, exit code {code}: {why}"]
     return [
         form,
         f"{grouped(report['established'])} of {grouped(report['asked'])}",

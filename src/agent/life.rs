@@ -332,14 +332,14 @@ fn obey_as_swarm(
             swarm.rest();
             Phase::Rest(Instant::now() + patience)
         }
-        Order::Close => {
-            swarm.give_up();
-            Phase::Close
-        }
         Order::Ending => {
             swarm.expect_end();
             mail.send(&Word::Expecting)?;
             phase
+        }
+        Order::Close => {
+            swarm.give_up();
+            Phase::Close
         }
         Order::Drain => {
             swarm.give_up();

@@ -45,6 +45,8 @@ pub struct Reactor {
     capacity: u64,
     /// What the other side closes now is planned.
     closing: bool,
+    /// The end is near: also an error is but the other side's way to close.
+    ending: bool,
     counts: Counts,
     buffer: Vec<u8>,
     /// Echoes that did not fit into a socket's send buffer.
@@ -56,6 +58,7 @@ pub struct Reactor {
 struct Moved {
     token: Token,
     ended: bool,
+    failed: bool,
 }
 
 /// What a turn of the loop brought that concerns the caller.
@@ -81,6 +84,7 @@ impl Reactor {
             held: Vec::new(),
             capacity,
             closing: false,
+            ending: false,
             counts: Counts::default(),
             buffer: Vec::new(),
             unsent: HashMap::new(),
@@ -131,14 +135,14 @@ impl Reactor {
         self.listeners.clear();
     }
 
-    /// Whether what the other side closes from now on is planned.
+    /// Whether what the other side closes in order from now on is planned. A reset is not in order.
     pub fn expect_closing(&mut self, planned: bool) {
         self.closing = planned;
     }
 
     /// Closings by the other side are planned from now on. What waits to be accepted is nobody's any more.
     pub fn expect_end(&mut self) {
-        (self.closing, self.accepting) = (true, false);
+        (self.closing, self.ending, self.accepting) = (true, true, false);
     }
 
     /// Closes some of the connections, without a word to the other side. True: all are closed.
@@ -172,19 +176,21 @@ impl Reactor {
         let before = self.counts.established;
         let mut turn = Turn { quiet: self.events.is_empty(), ..Turn::default() };
         for event in &self.events {
-            let ended = event.is_read_closed() || event.is_write_closed() || event.is_error();
+            let failed = event.is_error();
+            let ended = failed || event.is_read_closed() || event.is_write_closed();
             match event.token() {
                 token if token.0 >= OUTSIDE => turn.outside.push(token),
-                token => moved.push(Moved { token, ended }),
+                token => moved.push(Moved { token, ended, failed }),
             }
         }
         if !turn.outside.is_empty() {
             self.later = moved;
             return Ok(turn);
         }
-        for Moved { token: Token(token), ended } in moved {
+        for Moved { token: Token(token), ended, failed } in moved {
             match token.checked_sub(LISTENER) {
                 Some(listener) => turn.full |= self.accept_from(listener),
+                None if failed && self.closing && !self.ending => self.fail(token),
                 None => self.serve(token, ended),
             }
         }
@@ -263,7 +269,7 @@ impl Reactor {
     }
 
     fn serve(&mut self, descriptor: usize, ended: bool) {
-        if self.closing && ended {
+        if self.ending && ended {
             return self.close(descriptor);
         }
         if !self.unsent.is_empty()
@@ -289,7 +295,7 @@ impl Reactor {
                 }
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
-                Err(_) if self.closing => self.close(descriptor),
+                Err(_) if self.ending => self.close(descriptor),
                 Err(error) => self.lose(descriptor, &super::errno::name(error)),
             }
         }
@@ -313,6 +319,15 @@ impl Reactor {
             self.unsent.insert(raw, bytes[sent..].to_vec());
         }
         watched.is_err()
+    }
+
+    /// A connection that was to be closed in order and was reset: its end may have come before the reset.
+    fn fail(&mut self, descriptor: usize) {
+        let Some(Some(connection)) = self.held.get(descriptor) else { return };
+        match sockopt::socket_error(connection) {
+            Ok(Ok(())) => self.serve(descriptor, true),
+            Ok(Err(error)) | Err(error) => self.lose(descriptor, &super::errno::name(error)),
+        }
     }
 
     fn close(&mut self, descriptor: usize) {

@@ -48,7 +48,7 @@ pub struct Swarm {
     /// Slots in the order of their time-outs; those that are answered are passed over.
     deadlines: VecDeque<(Instant, usize)>,
     echo: Option<Echo>,
-    /// Closings by the other side are planned from now on.
+    /// What the other side closes now is planned.
     ending: bool,
     counts: Counts,
 }
@@ -348,7 +348,7 @@ impl Swarm {
         }
     }
 
-    /// Closings by the other side are planned from now on.
+    /// What the other side closes from now on is planned.
     pub fn expect_end(&mut self) {
         self.ending = true;
     }

@@ -37,6 +37,8 @@ pub struct Suspect {
     pub drops: u64,
     pub evidence: Vec<String>,
     pub changes: Vec<Change>,
+    /// One drop may hold back any number of connections.
+    pub holds_back: bool,
 }
 
 /// In the order in which they are asked: who knows for certain comes first.

@@ -1,7 +1,8 @@
 //! Connections that vanish without an error: time-outs, and those that only the client believes in.
 //!
 //! Nobody says why a packet was dropped, but whoever drops one counts it. So the silent ones are shared out
-//! among those that dropped, in proportion to how much; nobody gets more than he has dropped.
+//! among those that dropped, in proportion to how much; nobody gets more than he has dropped,
+//! unless one drop of his holds back many.
 
 use super::case::Case;
 use super::missing::Missing;
@@ -18,8 +19,11 @@ pub fn share_out(case: &Case, missing: &mut Missing) -> Vec<(Cause, Finding)> {
     let timeouts = missing.failed(Operation::Connect, &["ETIMEDOUT"]);
     let drops: Vec<u64> = suspects.iter().map(|(_, suspect)| suspect.drops).collect();
     let shares = in_proportion(timeouts, &drops);
+    // What is more than all have dropped, for the first who may have held back more than he dropped.
+    let mut rest = Some(timeouts - shares.iter().sum::<u64>());
     let mut findings = Vec::new();
     for ((cause, suspect), share) in suspects.into_iter().zip(shares) {
+        let share = if suspect.holds_back { share + rest.take().unwrap_or(0) } else { share };
         let connections = missing.take_failed(Operation::Connect, &["ETIMEDOUT"], share);
         findings.push((cause, Finding { connections, evidence: suspect.evidence, changes: suspect.changes }));
     }

@@ -310,6 +310,9 @@ fn requests(plan: &Plan, index: usize) -> Vec<Request> {
         // They are reached over several links.
         Role::Server | Role::Router => LOOPBACK,
     };
+    if let (Role::Client, Some(bytes_per_second)) = (node.role, plan.client_rate) {
+        requests.push(Request::Rate { index: home, bytes_per_second });
+    }
     let each = if node.each_address { node.addresses.count } else { 1 };
     let addresses = node.addresses.iter().take(each as usize);
     requests.extend(addresses.map(|address| Request::Address { index: home, address }));

@@ -7,6 +7,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::RawFd;
 
+use super::qdisc;
 use futures::StreamExt;
 use netlink_proto::sys::SocketAddr;
 use netlink_proto::{Connection, ConnectionHandle};
@@ -47,6 +48,11 @@ pub enum Request {
     },
     Down {
         index: u32,
+    },
+    /// The link sends at most so many bytes per second; what exceeds it waits.
+    Rate {
+        index: u32,
+        bytes_per_second: u64,
     },
     Address {
         index: u32,
@@ -94,6 +100,7 @@ impl fmt::Display for Request {
             Request::Veth(one, other) => write!(f, "making the veth pair {} and {}", one.name, other.name),
             Request::Up { index } => write!(f, "bringing up link {index}"),
             Request::Down { index } => write!(f, "taking down link {index}"),
+            Request::Rate { index, .. } => write!(f, "limiting the rate of link {index}"),
             Request::Address { index, address } => write!(f, "adding {address} to link {index}"),
             Request::OwnRange { first, prefix } => write!(f, "taking {first}/{prefix} as own addresses"),
             Request::Unroute { to, prefix } => write!(f, "removing the route to {to}/{prefix}"),
@@ -188,6 +195,9 @@ fn message(request: &Request) -> NetlinkMessage<RouteNetlinkMessage> {
         }
         Request::Down { index } => {
             RouteNetlinkMessage::SetLink(LinkMessageBuilder::<LinkUnspec>::new().index(*index).down().build())
+        }
+        Request::Rate { index, bytes_per_second } => {
+            RouteNetlinkMessage::NewQueueDiscipline(qdisc::token_bucket(*index, *bytes_per_second))
         }
         Request::Address { index, address } => RouteNetlinkMessage::NewAddress(
             AddressMessageBuilder::<Ipv4Addr>::new().index(*index).address(*address, 32).build(),

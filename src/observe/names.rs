@@ -21,6 +21,7 @@ pub const SYN_QUEUE_COOKIES: &str = "TcpExt.TCPReqQFullDoCookies";
 pub const COOKIES_SENT: &str = "TcpExt.SyncookiesSent";
 pub const COOKIES_FAILED: &str = "TcpExt.SyncookiesFailed";
 pub const ABORT_ON_MEMORY: &str = "TcpExt.TCPAbortOnMemory";
+pub const ABORT_ON_TIMEOUT: &str = "TcpExt.TCPAbortOnTimeout";
 pub const MEMORY_PRESSURES: &str = "TcpExt.TCPMemoryPressures";
 pub const RECEIVE_QUEUE_DROPS: &str = "TcpExt.TCPRcvQDrop";
 pub const PRUNED: &str = "TcpExt.PruneCalled";

@@ -39,13 +39,15 @@ impl Watch {
         if self.cost.looks.is_multiple_of(AGENTS_EVERY) { Depth::Agents } else { Depth::Quick }
     }
 
-    /// Takes what a look has read, and returns what is new in it.
-    pub fn take(&mut self, sample: Sample, spent: Duration) -> Sample {
+    /// Takes what a look has read, and returns what is new in it. The few looks at everything do not keep the others
+    /// waiting: a run of seconds would be over before the next.
+    pub fn take(&mut self, sample: Sample, spent: Duration, depth: Depth) -> Sample {
         let changes = sample.since(&self.known);
         self.known.update(sample);
         self.cost.looks += 1;
         self.cost.spent += spent;
-        self.next = Some(Instant::now() + EVERY.max(spent * SHARE));
+        let wait = if depth == Depth::Full { EVERY } else { EVERY.max(spent * SHARE) };
+        self.next = Some(Instant::now() + wait);
         changes
     }
 }
@@ -59,10 +61,12 @@ mod tests {
         let mut watch = Watch::default();
         assert_eq!(watch.due(), None);
         let before = Instant::now();
-        watch.take(Sample::default(), Duration::from_micros(500));
+        watch.take(Sample::default(), Duration::from_micros(500), Depth::Quick);
         let soon = watch.due().expect("a next time");
         assert!(soon >= before + EVERY && soon <= Instant::now() + EVERY);
-        watch.take(Sample::default(), Duration::from_millis(30));
+        watch.take(Sample::default(), Duration::from_millis(30), Depth::Quick);
         assert!(watch.due().expect("a next time") > Instant::now() + Duration::from_millis(2_900));
+        watch.take(Sample::default(), Duration::from_millis(30), Depth::Full);
+        assert!(watch.due().expect("a next time") <= Instant::now() + EVERY);
     }
 }

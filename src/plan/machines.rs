@@ -107,6 +107,9 @@ fn sketch(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
         driver: spec.driver,
         connections: spec.connections,
         anyway: spec.anyway,
+        client_rate: None,
+        // Each machine has processors of its own.
+        drains_at_once: reactors.count as usize + swarms.len(),
         subnet,
         links: Vec::new(),
         faults: faults::all(lab, &nodes, &reactors, &swarms)?,
@@ -116,7 +119,6 @@ fn sketch(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
         server_ports: spec.server.ports.clone(),
         dialled_ports: super::dialled_ports(lab).clone(),
         swarms_at_once: clients.iter().map(|one| processes::swarms_at_once(&one.host, &swarms)).sum(),
-        drains_at_once: machines.iter().map(|one| processes::drains_at_once(&one.host)).sum(),
         reactors,
         swarms,
         ramp: super::ramp(spec),

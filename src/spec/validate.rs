@@ -114,6 +114,7 @@ fn at_least_one(spec: &Spec) -> Checked {
         ("network.nat.addresses", spec.network.nat.as_ref().map(|nat| nat.addresses.into())),
         ("ramp.window", Some(spec.ramp.window.into())),
         ("ramp.rounds", Some(spec.ramp.rounds.into())),
+        ("network.rate", spec.network.rate.map(|bytes| bytes.0)),
         ("server.backlog", count(spec.server.backlog)),
         ("limits.server.nofile", limits.server.nofile.map(|count| count.0)),
         ("limits.server.memory", limits.server.memory.map(|bytes| bytes.0)),

@@ -28,7 +28,8 @@ pub const ORPHANS: Row = Row {
     title: "too many closed connections waited for their last packets",
     sees: "Connections that one side has closed in order end with a reset at the other. The kernel's log says \
            `TCP: too many orphaned sockets`.",
-    evidence: "TCPAbortOnMemory grew, while the number of orphans was near net.ipv4.tcp_max_orphans.",
+    evidence: "TCPAbortOnMemory grew, while the number of orphans was near net.ipv4.tcp_max_orphans, or TCP's \
+               pages were far from their limit.",
     remedy: "raise net.ipv4.tcp_max_orphans (of the whole host), or close more slowly",
     example: "sysctl:\n  host:\n    net.ipv4.tcp_max_orphans: 262144\n",
     met: "Forty addresses: clients that exited left their connections behind in FIN-WAIT-2.",
@@ -60,12 +61,17 @@ fn tcp_memory(case: &Case, missing: &mut Missing) -> Finding {
     let mut connections = missing.take_failed(Operation::Connect, &["ENOBUFS", "ENOMEM"], u64::MAX);
     connections += missing.take_failed(Operation::Socket, &["ENOBUFS", "ENOMEM"], u64::MAX);
     connections += missing.take_lost(&["ETIMEDOUT", "ENOBUFS", "ENOMEM"], u64::MAX);
-    if aborted > 0 && !near(orphaned(case)) {
-        connections += missing.take_cut_off(aborted);
+    // Whoever gives up first after its retransmissions resets the other end.
+    let mut cut_off = case.in_nodes(names::ABORT_ON_TIMEOUT);
+    if !near(orphaned(case)) {
+        cut_off += aborted;
     }
+    connections += missing.take_cut_off(cut_off);
+    connections += missing.take_aborted(cut_off);
     let mut evidence = vec![reached("host", "TCP's pages", pages)];
     for (name, by) in [
         (names::ABORT_ON_MEMORY, aborted),
+        (names::ABORT_ON_TIMEOUT, case.in_nodes(names::ABORT_ON_TIMEOUT)),
         (names::RECEIVE_QUEUE_DROPS, case.in_nodes(names::RECEIVE_QUEUE_DROPS)),
         (names::PRUNED, case.in_nodes(names::PRUNED)),
         (names::MEMORY_PRESSURES, case.in_nodes(names::MEMORY_PRESSURES)),
@@ -82,15 +88,19 @@ fn tcp_memory(case: &Case, missing: &mut Missing) -> Finding {
 
 fn orphans(case: &Case, missing: &mut Missing) -> Finding {
     let aborted = case.in_nodes(names::ABORT_ON_MEMORY);
-    // The kernel adds up its orphans ten times a second, and tolerates fewer when in doubt.
+    // The kernel adds up its orphans ten times a second, and tolerates fewer when in doubt. They come and go, and
+    // may not have been seen; but a connection is given up so for one of two reasons only.
     let (most, limit) = orphaned(case);
-    if aborted == 0 || most < limit / 4 {
+    if aborted == 0 || (most < limit / 4 && near(pages(case))) {
         return Finding::default();
     }
     let mut connections = missing.take_aborted(aborted);
     connections += missing.take_cut_off(aborted - connections.min(aborted));
-    let evidence =
-        vec![grew("nodes", names::ABORT_ON_MEMORY, aborted), reached("host", "orphans", (most, limit))];
+    let evidence = vec![
+        grew("nodes", names::ABORT_ON_MEMORY, aborted),
+        reached("host", "orphans", (most, limit)),
+        reached("host", "TCP's pages", pages(case)),
+    ];
     let needed = (2 * case.plan.connections).next_power_of_two().max(65_536);
     let changes = vec![Change::new("sysctl.host.net.ipv4.tcp_max_orphans", needed)];
     Finding { connections, evidence, changes }

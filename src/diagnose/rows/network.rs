@@ -31,7 +31,7 @@ pub const RX_BACKLOG: Row = Row {
     remedy: "raise net.core.netdev_max_backlog, or open connections at a lower rate",
     example: "sysctl:\n  host:\n    net.core.netdev_max_backlog: 10000\n",
     met: "",
-    find: None,
+    find: Some(last_packets_dropped),
     suspect: Some(rx_backlog),
 };
 
@@ -90,16 +90,26 @@ fn neighbour_table(case: &Case, missing: &mut Missing) -> Finding {
     Finding { connections, evidence: full_table(case), changes: larger_table(case) }
 }
 
+/// Whoever waits for an answer that cannot be given waits together with all other packets to that neighbour.
 fn neighbours_dropped(case: &Case) -> Option<Suspect> {
     let drops = overflows(case);
-    (drops > 0).then(|| Suspect { drops, evidence: full_table(case), changes: larger_table(case) })
+    let suspect =
+        Suspect { drops, evidence: full_table(case), changes: larger_table(case), holds_back: true };
+    (drops > 0).then_some(suspect)
+}
+
+/// What completes a handshake was dropped: the client is connected, the server waits.
+fn last_packets_dropped(case: &Case, missing: &mut Missing) -> Finding {
+    let Some(suspect) = rx_backlog(case) else { return Finding::default() };
+    let connections = missing.take_unserved(suspect.drops);
+    Finding { connections, evidence: suspect.evidence, changes: suspect.changes }
 }
 
 fn rx_backlog(case: &Case) -> Option<Suspect> {
     let drops = case.on_host(names::BACKLOG_DROPS) + case.in_nodes(names::BACKLOG_DROPS);
     let evidence = vec![grew("host", names::BACKLOG_DROPS, drops)];
     let changes = vec![Change::new("sysctl.host.net.core.netdev_max_backlog", 10_000)];
-    (drops > 0).then_some(Suspect { drops, evidence, changes })
+    (drops > 0).then_some(Suspect { drops, evidence, changes, holds_back: false })
 }
 
 fn refused(case: &Case, missing: &mut Missing) -> Finding {

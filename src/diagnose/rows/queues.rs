@@ -134,9 +134,9 @@ pub fn overflows(case: &Case, cause: Cause) -> Option<Suspect> {
         Cause::ServerStalled => {
             let mut evidence = stalled(case);
             evidence.push(overflow_line(case));
-            Suspect { drops, evidence, changes: slower(case) }
+            Suspect { drops, evidence, changes: slower(case), holds_back: false }
         }
-        _ => Suspect { drops, evidence: full_queue(case), changes: longer_queue(case) },
+        _ => Suspect { drops, evidence: full_queue(case), changes: longer_queue(case), holds_back: false },
     })
 }
 
@@ -188,7 +188,7 @@ fn syn_queue(case: &Case) -> Option<Suspect> {
     let mut changes = vec![Change::new("sysctl.server.net.ipv4.tcp_max_syn_backlog", LONG)];
     changes.extend(longer_queue(case));
     let evidence = vec![grew("server", names::SYN_QUEUE_DROPS, drops)];
-    (drops > 0).then_some(Suspect { drops, evidence, changes })
+    (drops > 0).then_some(Suspect { drops, evidence, changes, holds_back: false })
 }
 
 fn syn_cookies(case: &Case, missing: &mut Missing) -> Finding {

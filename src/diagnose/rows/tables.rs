@@ -114,5 +114,5 @@ pub fn suspect(case: &Case, drops: u64, cause: Cause) -> Suspect {
         _ => (full_table(case), larger_table(case)),
     };
     evidence.push(queues::overflow_line(case));
-    Suspect { drops, evidence, changes }
+    Suspect { drops, evidence, changes, holds_back: false }
 }

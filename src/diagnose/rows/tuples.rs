@@ -133,7 +133,7 @@ fn conntrack_full(case: &Case) -> Option<Suspect> {
     ];
     let needed = (case.plan.connections + case.plan.connections / 10).next_power_of_two().max(65_536);
     let changes = vec![Change::new("sysctl.host.net.netfilter.nf_conntrack_max", needed)];
-    Some(Suspect { drops, evidence, changes })
+    Some(Suspect { drops, evidence, changes, holds_back: false })
 }
 
 fn nat_tuples(case: &Case) -> Option<Suspect> {
@@ -146,5 +146,5 @@ fn nat_tuples(case: &Case) -> Option<Suspect> {
     let each = ALL_PORTS * case.plan.tuples.server_ports.max(1);
     let enough = (2 * case.plan.connections).div_ceil(each).max(1);
     let changes = vec![Change::new("network.nat.addresses", enough)];
-    (clashes > 0).then_some(Suspect { drops: clashes, evidence, changes })
+    (clashes > 0).then_some(Suspect { drops: clashes, evidence, changes, holds_back: false })
 }

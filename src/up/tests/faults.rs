@@ -62,7 +62,7 @@ fn whoever_is_stopped_is_not_waited_for_and_goes_on_at_the_end() {
     assert!(report.seconds.hold < Some(61.0), "nobody was waited for: {:?}", report.seconds);
     let order = |what: &str| lived.done.iter().position(|done| done == what).expect(what);
     assert!(
-        order("Drain reactor 1") < order("Resume reactor 1"),
+        order("Ending reactor 1") < order("Resume reactor 1"),
         "it accepts nothing more: {:?}",
         lived.done
     );

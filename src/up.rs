@@ -324,6 +324,9 @@ impl<'a, D: Driver> Run<'a, D> {
         self.crew.let_go();
         self.pump_for(PROMPT, |run| run.crew.is_gone()).await;
         let outcome = self.take_down().await?;
+        for (agent, line) in self.driver.learnt() {
+            self.log.tell(Event::KernelSaid { agent, line });
+        }
         self.log.tell(Event::TakenDown(outcome));
         self.end(Phase::Down, began);
         Ok(())

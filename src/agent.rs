@@ -72,7 +72,7 @@ pub struct SwarmOrder {
     /// This swarm's stretch of the tuples' index.
     pub first: u64,
     pub count: u64,
-    /// Every further round begins so much later in the index.
+    /// Every further round begins so much later in the index: by the share of the whole client.
     pub round_step: u64,
     /// Rounds there will be, at least.
     pub rounds: u32,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Runs a lab file with what differs from it, and returns its report.
 fn run_lab(file: &str, differs: &[&str]) -> (Option<i32>, Value, String) {
-    let lab = TestLab::new(&format!("run-{file}"));
+    let lab = TestLab::new(&format!("{}-{}", &file[..file.len().min(12)], differs.len()));
     let path = format!("{}/labs/{file}.yaml", env!("CARGO_MANIFEST_DIR"));
     let name = format!("name={}", lab.name);
     let mut arguments = vec!["up", &path, "--set", &name, "--json", "--hold", "0s", "--lower-host-limits"];
@@ -27,6 +27,13 @@ fn what_was_reached_is_reached_without_a_verdict() {
         assert_eq!(report["established"], 10_000, "{file}: {told}");
         assert_eq!(report["verdicts"], Value::Array(Vec::new()), "{file}: {told}");
     }
+}
+
+#[test]
+fn the_processes_of_a_client_share_its_source_ports() {
+    let few = ["--connections", "6K", "--set", "clients.ports=32768-33767", "--set", "clients.processes=3"];
+    let (code, report, told) = run_lab("c1000k-reactor", &few);
+    assert_eq!((code, report["established"].as_u64()), (Some(0), Some(6_000)), "{told}");
 }
 
 #[test]

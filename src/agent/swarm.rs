@@ -61,8 +61,9 @@ impl Swarm {
         let mut open = Vec::new();
         open.try_reserve_exact(count).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         open.resize_with(count, || None);
-        let furthest = order.first + order.count + u64::from(order.rounds.max(1) - 1) * order.round_step;
-        let share_sources = order.rounds > 1 || order.tuples.shares_sources(furthest);
+        // Also with the client's other processes: a port is shared only where all its sockets allow it.
+        let of_the_client = order.round_step.max(order.first.saturating_add(order.count));
+        let share_sources = order.rounds > 1 || order.tuples.shares_sources(of_the_client);
         Ok(Swarm {
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS),

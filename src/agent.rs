@@ -42,16 +42,14 @@ pub enum Order {
     Hold,
     /// Swarm: no more traffic; wait for what is on its way, look at every connection once more.
     Rest,
-    /// Whether what the other side closes from now on is planned.
+    /// Reactor: whether what the other side closes in order from now on is planned.
     Closing {
         planned: bool,
     },
-    /// Reactor: whether the other side closes in order now. A reset is not in order.
-    RoundEnds {
-        going_on: bool,
-    },
     /// Swarm: close every connection in the orderly way; then it can connect anew.
     Close,
+    /// The end is near: however the other side closes from now on is planned.
+    Ending,
     /// Close everything.
     Drain,
 }

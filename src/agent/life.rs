@@ -208,12 +208,12 @@ fn obey_as_reactor(
             reactor.expect_closing(*planned);
             mail.send(&Word::Expecting)
         }
-        Order::RoundEnds { going_on } => {
-            reactor.expect_orderly_ends(*going_on);
+        Order::Ending => {
+            reactor.expect_end();
             mail.send(&Word::Expecting)
         }
         Order::Drain => {
-            reactor.drain();
+            reactor.expect_end();
             link.drain = Drain::Going;
             Ok(())
         }
@@ -332,8 +332,8 @@ fn obey_as_swarm(
             swarm.rest();
             Phase::Rest(Instant::now() + patience)
         }
-        Order::Closing { planned } => {
-            swarm.expect_closing(*planned);
+        Order::Ending => {
+            swarm.expect_end();
             mail.send(&Word::Expecting)?;
             phase
         }

@@ -51,7 +51,7 @@ pub struct Swarm {
     deadlines: VecDeque<(Instant, usize)>,
     echo: Option<Echo>,
     /// What the other side closes now is planned.
-    closing: bool,
+    ending: bool,
     counts: Counts,
 }
 
@@ -75,7 +75,7 @@ impl Swarm {
             waiting: HashMap::new(),
             deadlines: VecDeque::new(),
             echo: order.echo.map(|echo| Echo::new(echo, count)).transpose()?,
-            closing: false,
+            ending: false,
             counts: Counts::default(),
             order,
         })
@@ -339,7 +339,7 @@ impl Swarm {
     fn lose(&mut self, slot: usize, how: Option<Errno>) {
         if self.open[slot].take().is_some() {
             self.counts.open -= 1;
-            if self.closing {
+            if self.ending {
                 self.counts.closed += 1;
             } else {
                 let how = how.map_or_else(|| CLOSED_BY_PEER.to_owned(), errno::name);
@@ -351,9 +351,9 @@ impl Swarm {
         }
     }
 
-    /// Whether what the other side closes from now on is planned.
-    pub fn expect_closing(&mut self, planned: bool) {
-        self.closing = planned;
+    /// What the other side closes from now on is planned.
+    pub fn expect_end(&mut self) {
+        self.ending = true;
     }
 
     /// Gives up what is still being tried: a run that is cut short.

@@ -107,11 +107,12 @@ fn sketch(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
         driver: spec.driver,
         connections: spec.connections,
         anyway: spec.anyway,
+        client_rate: None,
+        most_descriptors: processes::most_descriptors(server).min(processes::most_descriptors(client)),
         // Each machine has processors of its own.
         drains_at_once: reactors.count as usize + swarms.len(),
         subnet,
         links: Vec::new(),
-        client_rate: None,
         faults: faults::all(lab, &nodes, &reactors, &swarms)?,
         nodes,
         router: None,

@@ -38,7 +38,7 @@ fn a_few_at_a_time_close_until_they_do_not_get_on() {
         }
         true
     }));
-    assert_eq!(lived.orders("Closing").len(), 12, "all know that the end is near: {:?}", lived.done);
+    assert_eq!(lived.orders("Ending").len(), 12, "all know that the end is near: {:?}", lived.done);
     let told = told.borrow();
     let first: Vec<String> = told[..5].iter().map(|(agent, _)| agent.to_string()).collect();
     assert_eq!(first, ["reactor 1", "swarm 1", "reactor 2", "swarm 2", "swarm 3"]);

@@ -147,6 +147,7 @@ fn during_the_drain_whoever_is_impatient_is_told_of_agents_and_connections() {
     });
     let [first, second] = &lived.presses[..] else { panic!("{:?}", lived.presses) };
     assert!(is_ignored(first), "{first:?}");
-    // Nobody has told of closing anything yet.
-    assert!(matches!(second, Event::Impatient { agents: 12, connections: 1000, .. }), "{second:?}");
+    // Some have closed by then and were let go of; the one that does not answer, and those after it, have not.
+    let Event::Impatient { agents, connections, .. } = second else { panic!("{second:?}") };
+    assert!((1..12).contains(agents) && (100..1000).contains(connections), "{second:?}");
 }

@@ -6,7 +6,7 @@ use crate::agent::Counts;
 use crate::agent::tally::Operation;
 use crate::driver::{AgentId, Built};
 use crate::event::{Event, Moment, Phase};
-use crate::observe::{History, Sample};
+use crate::observe::{History, Sample, names};
 use crate::teardown::Outcome;
 
 /// How an agent that answers no more is told: it may be stopped, or too slow, but it has not ended.
@@ -36,6 +36,8 @@ pub struct Account {
     /// What the kernel said of agents that it ended.
     pub kernel_said: Vec<(AgentId, String)>,
     pub unsettled: Vec<(Phase, u64, u64)>,
+    /// Connections that waited to be accepted when the ramp was over and both sides did not agree.
+    pub waiting: u64,
     /// The signal that cut the run short. Ending a lab that only stands is no interruption.
     pub interrupted: Option<String>,
     standing: bool,
@@ -97,7 +99,12 @@ impl Account {
             Event::AgentEnded { agent, how, planned: false } => self.lose_agent(*agent, how),
             Event::KernelSaid { agent, line } => self.kernel_said.push((*agent, line.clone())),
             Event::AgentSilent { agent } => self.lose_agent(*agent, SILENT),
-            Event::Unsettled { phase, clients, server } => self.unsettled.push((*phase, *clients, *server)),
+            Event::Unsettled { phase, clients, server } => {
+                self.unsettled.push((*phase, *clients, *server));
+                if *phase == Phase::Ramp {
+                    self.waiting = self.history.highest_last(names::WAITING);
+                }
+            }
             Event::Breaks { established } => self.broke_at = Some(*established),
             Event::Standing => self.standing = true,
             Event::Interrupted { .. } if self.standing => {}

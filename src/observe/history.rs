@@ -62,6 +62,13 @@ impl History {
         self.track(place, name).map(|track| track.last)
     }
 
+    /// The largest of what a level was last, anywhere.
+    pub fn highest_last(&self, name: &str) -> u64 {
+        let last =
+            self.places.values().filter_map(|tracks| tracks.get(name)).map(|track| track.last.min(MOST));
+        last.max().unwrap_or(0)
+    }
+
     pub fn places(&self) -> impl Iterator<Item = (&str, &BTreeMap<String, Track>)> {
         self.places.iter().map(|(place, tracks)| (place.as_str(), tracks))
     }

@@ -106,7 +106,7 @@ fn stalled(case: &Case) -> Vec<String> {
 /// Connections waited to be accepted when everyone had long been connected.
 fn too_slow(case: &Case) -> Option<String> {
     let (_, clients, server) = case.account.unsettled.iter().find(|(phase, ..)| *phase == Phase::Ramp)?;
-    let waited = case.history().highest(&case.plan.server().name, names::WAITING)?;
+    let waited = case.account.waiting;
     let behind = clients.checked_sub(*server).filter(|behind| *behind > 0 && waited >= *behind)?;
     let cpu: u64 = (0..case.plan.reactors.count)
         .map(|place| crate::driver::AgentId::Reactor(place).to_string())

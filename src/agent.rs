@@ -42,9 +42,9 @@ pub enum Order {
     Hold,
     /// Swarm: no more traffic; wait for what is on its way, look at every connection once more.
     Rest,
-    /// Reactor: whether what the other side closes in order from now on is planned.
-    Closing {
-        planned: bool,
+    /// Reactor: whether the other side closes in order now. A reset is not in order.
+    RoundEnds {
+        going_on: bool,
     },
     /// Swarm: close every connection in the orderly way; then it can connect anew.
     Close,
@@ -72,7 +72,7 @@ pub struct SwarmOrder {
     /// This swarm's stretch of the tuples' index.
     pub first: u64,
     pub count: u64,
-    /// Every further round begins so much later in the index.
+    /// Every further round begins so much later in the index: by the share of the whole client.
     pub round_step: u64,
     /// Rounds there will be, at least.
     pub rounds: u32,

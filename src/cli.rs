@@ -120,6 +120,9 @@ pub struct ClimbArgs {
     /// Where ladder.json and the folder of each step go [default: runs/<name>-climb-<time>]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Let the lab set limits of the whole host lower, for the time of each run
+    #[arg(long)]
+    pub lower_host_limits: bool,
     /// Show each run as `up` does
     #[arg(short, long)]
     pub verbose: bool,

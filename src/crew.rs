@@ -66,7 +66,7 @@ impl Crew {
         member.ramping &= *order != Order::Rest;
         member.draining |= *order == Order::Drain;
         member.owes_answer |=
-            matches!(order, Order::Weigh | Order::Rest | Order::Closing { .. } | Order::Ending);
+            matches!(order, Order::Weigh | Order::Rest | Order::RoundEnds { .. } | Order::Ending);
         let Some(orders) = member.orders.as_mut() else { return };
         let Ok(mut line) = serde_json::to_vec(order) else { return };
         line.push(b'\n');

@@ -90,6 +90,14 @@ pub fn diagnose(plan: &Plan, account: &Account) -> Vec<Verdict> {
     merged
 }
 
+fn add_new<T: PartialEq>(known: &mut Vec<T>, more: Vec<T>) {
+    for one in more {
+        if !known.contains(&one) {
+            known.push(one);
+        }
+    }
+}
+
 /// A cause that explains failures of two kinds is one verdict.
 fn merge(verdicts: Vec<Verdict>, total: u64) -> Vec<Verdict> {
     let mut merged: Vec<Verdict> = Vec::new();
@@ -99,10 +107,8 @@ fn merge(verdicts: Vec<Verdict>, total: u64) -> Vec<Verdict> {
             Some(known) => {
                 known.connections += verdict.connections;
                 known.share = (known.connections as f64 / total as f64 * 1e4).round() / 1e4;
-                known.evidence.extend(verdict.evidence);
-                known.evidence.dedup();
-                known.changes.extend(verdict.changes);
-                known.changes.dedup();
+                add_new(&mut known.evidence, verdict.evidence);
+                add_new(&mut known.changes, verdict.changes);
             }
         }
     }

@@ -112,6 +112,11 @@ pub trait Driver {
     /// A way to see what still stands while it is being taken down.
     fn lookout(&self) -> Box<dyn Fn() -> Remains>;
 
+    /// What the kernels of machines said of agents, where that was learnt only on the way down.
+    fn learnt(&mut self) -> Vec<(AgentId, String)> {
+        Vec::new()
+    }
+
     /// The journal of this host, to be ended when nothing stands any more.
     fn into_journal(self) -> Option<Journal>;
 }

@@ -53,6 +53,8 @@ pub struct Plan {
     /// Those that the clients connect to.
     pub dialled_ports: Ports,
     pub reactors: Reactors,
+    /// The most descriptors that a process can be given here.
+    pub most_descriptors: u64,
     pub swarms: Vec<Swarm>,
     /// Swarms that connect at the same time; the next begins when one is done.
     pub swarms_at_once: usize,
@@ -208,6 +210,7 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         server_ports: spec.server.ports.clone(),
         dialled_ports: dialled_ports(lab).clone(),
         drains_at_once: processes::drains_at_once(host),
+        most_descriptors: processes::most_descriptors(host),
         swarms_at_once: processes::swarms_at_once(host, &swarms),
         reactors,
         swarms,

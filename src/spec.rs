@@ -34,7 +34,7 @@ use crate::units::{Bytes, Count, Period, PortRange, Ports, Rate, Share, Subnet};
 pub use client_ports::ClientPorts;
 pub use faults::{Blow, FaultSpec, Moment};
 pub use load::{LARGEST_FILE, Lab, load, parse};
-pub use machines::{MachineMemory, MachineSpec, MachinesSpec};
+pub use machines::{DriverKind, MachineMemory, MachineSpec, MachinesSpec};
 pub use overrides::Override;
 pub use processes::Processes;
 pub use schema::schema;
@@ -94,36 +94,6 @@ pub struct Spec {
     /// What makes the run fail; whatever is not named here is reported but fails nothing.
     #[serde(default)]
     pub expect: ExpectSpec,
-}
-
-/// What the lab is built from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum DriverKind {
-    /// Network namespaces and veth pairs on this host.
-    #[default]
-    Netns,
-    /// Machines that are reached by ssh.
-    Ssh,
-    /// Virtual machines of the Vagrantfile beside the lab file, reached by ssh.
-    Vagrant,
-}
-
-impl DriverKind {
-    /// Whether the nodes are machines of their own.
-    pub fn is_far(self) -> bool {
-        self != DriverKind::Netns
-    }
-}
-
-impl std::fmt::Display for DriverKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            DriverKind::Netns => "netns",
-            DriverKind::Ssh => "ssh",
-            DriverKind::Vagrant => "vagrant",
-        })
-    }
 }
 
 /// The end that accepts the connections.
@@ -216,7 +186,7 @@ pub struct RampSpec {
     pub window: u32,
     /// How long an attempt to connect may take before it counts as failed, for example 10s.
     pub timeout: Period,
-    /// How often to open all connections: before each next round the clients close them in the orderly way.
+    /// How often to open all connections; before each next round the clients close them in order, at the same rate.
     #[schemars(range(min = 1))]
     pub rounds: u32,
     /// When to stop opening connections.

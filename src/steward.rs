@@ -19,12 +19,14 @@ use crate::cli::StewardArgs;
 use crate::error::{Attempt, Result};
 use crate::exit::Exit;
 use crate::host;
+use crate::kernel::proc;
+use crate::say::say;
 use duty::Duty;
 use post::Post;
 use words::{Ask, Hello, Tell};
 
 /// A runner asks for the time far more often: one that says nothing for so long is cut off.
-const SILENCE: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(60);
 
 pub async fn run(args: &StewardArgs) -> Result<Exit> {
     if let Some(folder) = &args.temporary {
@@ -46,7 +48,10 @@ pub async fn run(args: &StewardArgs) -> Result<Exit> {
                 None => break,
             },
             Some((agent, heard)) = duty.heard.next() => post.tell(Tell::Heard { agent, heard }),
-            () = tokio::time::sleep_until(until) => break,
+            () = tokio::time::sleep_until(until) => {
+                say(format!("no word from the runner for {} s", SILENCE.as_secs()));
+                break;
+            }
             _ = terminate.recv() => break,
             _ = hangup.recv() => break,
             _ = interrupt.recv() => break,
@@ -65,6 +70,7 @@ async fn obey(duty: &mut Duty, post: &Post, ask: Ask) {
         Ask::Order { agent, order } => return duty.order(agent, &order).await,
         Ask::LetGo { agent } => return duty.let_go(agent),
         Ask::Strike { agent, blow } => duty.strike(agent, blow).map(|()| Tell::Struck),
+        Ask::Said { pids } => Ok(Tell::Said { lines: pids.into_iter().map(proc::line_about).collect() }),
         Ask::Look { depth } => Ok(Tell::Seen(Box::new(duty.look(depth)))),
         Ask::Down { lab } => duty.down(&lab).await.map(Tell::Down),
     };

@@ -157,12 +157,12 @@ impl<'a, D: Driver> Run<'a, D> {
     /// Ends a round: the clients close everything, and the server takes it for what it is.
     async fn close_all(&mut self) {
         self.faults_begin(FaultMoment::Closing).await;
-        self.crew.order_all(crew::reactors, &Order::Closing { planned: true }).await;
+        self.crew.order_all(crew::reactors, &Order::RoundEnds { going_on: true }).await;
         self.hear_answers(PROMPT).await;
         self.crew.order_all(crew::swarms, &Order::Close).await;
         // If they cannot agree the next round goes on all the same, and shows what came of it.
         self.pump_while_moving(self.settling(), Self::all_is_closed).await;
-        self.crew.order_all(crew::reactors, &Order::Closing { planned: false }).await;
+        self.crew.order_all(crew::reactors, &Order::RoundEnds { going_on: false }).await;
     }
 
     fn all_is_closed(&self) -> bool {
@@ -178,7 +178,8 @@ impl<'a, D: Driver> Run<'a, D> {
     fn has_broken(&self) -> bool {
         self.plan.ramp.until == Until::Breaks && {
             let clients = self.log.account.totals().clients;
-            clients.failed.total() + clients.lost.total() > 0
+            let account = &self.log.account;
+            clients.failed.total() + clients.lost.total() > 0 || !account.ended_early.is_empty()
         }
     }
 
@@ -323,6 +324,9 @@ impl<'a, D: Driver> Run<'a, D> {
         self.crew.let_go();
         self.pump_for(PROMPT, |run| run.crew.is_gone()).await;
         let outcome = self.take_down().await?;
+        for (agent, line) in self.driver.learnt() {
+            self.log.tell(Event::KernelSaid { agent, line });
+        }
         self.log.tell(Event::TakenDown(outcome));
         self.end(Phase::Down, began);
         Ok(())

@@ -33,7 +33,7 @@ struct Ran {
 }
 
 fn run_lab(name: &str) -> Ran {
-    let lab = TestLab::new(&format!("limit-{}", name.replace('_', "-")));
+    let lab = TestLab::new(&name.replace(LIFTED, "-l").replace('_', "-"));
     let file = folder().join(format!("{name}.yaml")).display().to_string();
     let began = Instant::now();
     let set = format!("name={}", lab.name);

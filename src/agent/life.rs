@@ -204,8 +204,8 @@ fn obey_as_reactor(
             mail.send(&Word::Accepting)
         }
         Order::Tell => Ok(()),
-        Order::Closing { planned } => {
-            reactor.expect_closing(*planned);
+        Order::RoundEnds { going_on } => {
+            reactor.expect_orderly_ends(*going_on);
             mail.send(&Word::Expecting)
         }
         Order::Ending => {
@@ -293,8 +293,8 @@ fn step(phase: &mut Phase, swarm: &mut Swarm, mail: &mut Mailbox) -> io::Result<
             Ok(None)
         }
         Phase::Close => {
-            if !swarm.close_some(How::Orderly) {
-                return Ok(Some(Duration::ZERO));
+            if let Some(wait) = swarm.close_round() {
+                return Ok(Some(wait));
             }
             mail.send_counts(&swarm.counts())?;
             *phase = Phase::Idle;

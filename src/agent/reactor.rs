@@ -43,8 +43,8 @@ pub struct Reactor {
     /// At index `descriptor`: the connection.
     held: Vec<Option<OwnedFd>>,
     capacity: u64,
-    /// What the other side closes now is planned.
-    closing: bool,
+    /// What the other side closes in order now is planned; a reset is not in order.
+    round_ends: bool,
     /// The end is near: also an error is but the other side's way to close.
     ending: bool,
     counts: Counts,
@@ -83,7 +83,7 @@ impl Reactor {
             later: Vec::new(),
             held: Vec::new(),
             capacity,
-            closing: false,
+            round_ends: false,
             ending: false,
             counts: Counts::default(),
             buffer: Vec::new(),
@@ -135,14 +135,14 @@ impl Reactor {
         self.listeners.clear();
     }
 
-    /// Whether what the other side closes in order from now on is planned. A reset is not in order.
-    pub fn expect_closing(&mut self, planned: bool) {
-        self.closing = planned;
+    /// Whether the other side closes in order from now on, and only that is planned.
+    pub fn expect_orderly_ends(&mut self, expected: bool) {
+        self.round_ends = expected;
     }
 
     /// Closings by the other side are planned from now on. What waits to be accepted is nobody's any more.
     pub fn expect_end(&mut self) {
-        (self.closing, self.ending, self.accepting) = (true, true, false);
+        (self.ending, self.accepting) = (true, false);
     }
 
     /// Closes some of the connections, without a word to the other side. True: all are closed.
@@ -190,7 +190,7 @@ impl Reactor {
         for Moved { token: Token(token), ended, failed } in moved {
             match token.checked_sub(LISTENER) {
                 Some(listener) => turn.full |= self.accept_from(listener),
-                None if failed && self.closing && !self.ending => self.fail(token),
+                None if failed && self.round_ends && !self.ending => self.fail(token),
                 None => self.serve(token, ended),
             }
         }
@@ -284,7 +284,7 @@ impl Reactor {
         let mut buffer = std::mem::take(&mut self.buffer);
         while let Some(Some(connection)) = self.held.get(descriptor) {
             match rustix::net::recv(connection, &mut buffer[..], RecvFlags::empty()) {
-                Ok((0, _)) if self.closing => self.close(descriptor),
+                Ok((0, _)) if self.ending || self.round_ends => self.close(descriptor),
                 Ok((0, _)) => self.lose(descriptor, CLOSED_BY_PEER),
                 Ok((length, _)) => {
                     let sent = self.send(descriptor, &buffer[..length]);

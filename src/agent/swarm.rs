@@ -42,6 +42,8 @@ pub struct Swarm {
     rounds_before: u64,
     /// Connects begun before this round.
     tried_before: u64,
+    /// When the closing of this round began, and how many had been closed before.
+    round_closing: Option<(Instant, u64)>,
     /// At index `slot`: the connection, once established.
     open: Vec<Option<OwnedFd>>,
     waiting: HashMap<usize, OwnedFd>,
@@ -59,8 +61,9 @@ impl Swarm {
         let mut open = Vec::new();
         open.try_reserve_exact(count).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         open.resize_with(count, || None);
-        let furthest = order.first + order.count + u64::from(order.rounds.max(1) - 1) * order.round_step;
-        let share_sources = order.rounds > 1 || order.tuples.shares_sources(furthest);
+        // Also with the client's other processes: a port is shared only where all its sockets allow it.
+        let of_the_client = order.round_step.max(order.first.saturating_add(order.count));
+        let share_sources = order.rounds > 1 || order.tuples.shares_sources(of_the_client);
         Ok(Swarm {
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS),
@@ -68,6 +71,7 @@ impl Swarm {
             began: None,
             rounds_before: 0,
             tried_before: 0,
+            round_closing: None,
             open,
             waiting: HashMap::new(),
             deadlines: VecDeque::new(),
@@ -363,7 +367,29 @@ impl Swarm {
 
     /// Closes some of the connections. True: all are closed.
     pub fn close_some(&mut self, how: How) -> bool {
-        for _ in 0..BATCH {
+        self.close_up_to(BATCH, how)
+    }
+
+    /// Closes a round, at most as fast as it was opened. How long until there is more to close; none: all are closed.
+    pub fn close_round(&mut self) -> Option<Duration> {
+        const PAUSE: Duration = Duration::from_millis(2);
+        let (began, before) = *self.round_closing.get_or_insert((Instant::now(), self.counts.closed));
+        let most = match self.order.rate {
+            None => BATCH,
+            Some(rate) => {
+                let due = (began.elapsed().as_secs_f64() * rate as f64) as u64 + 1;
+                due.saturating_sub(self.counts.closed - before).min(BATCH)
+            }
+        };
+        if self.close_up_to(most, How::Orderly) {
+            self.round_closing = None;
+            return None;
+        }
+        Some(if self.order.rate.is_some() { PAUSE } else { Duration::ZERO })
+    }
+
+    fn close_up_to(&mut self, most: u64, how: How) -> bool {
+        for _ in 0..most {
             match self.open.pop() {
                 None => return true,
                 Some(None) => {}

@@ -48,7 +48,13 @@ pub fn run(args: &ClimbArgs) -> Result<Exit> {
 fn step_args(args: &ClimbArgs, ladder: &Ladder, folder: &Folder, step: usize) -> UpArgs {
     let mut lab = args.lab.clone();
     lab.set.extend(ladder.changes().iter().map(|change| format!("{}={}", change.path, change.value)));
-    UpArgs { lab, out: Some(folder.file(&format!("step-{step}"))), quiet: !args.verbose, ..UpArgs::default() }
+    UpArgs {
+        lab,
+        out: Some(folder.file(&format!("step-{step}"))),
+        quiet: !args.verbose,
+        lower_host_limits: args.lower_host_limits,
+        ..UpArgs::default()
+    }
 }
 
 fn end(ladder: &Ladder, folder: &Folder) -> Result<Exit> {

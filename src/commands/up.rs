@@ -84,6 +84,9 @@ fn run_far(args: &UpArgs, lab: Lab, fit: bool, host: &Host) -> Result<Ended> {
     let Far { plan, machines, config } =
         runtime.block_on(super::far::plan(lab, &args.lab.file, fit, host))?;
     let _needed_until_the_end = config;
+    for placed in &plan.machines {
+        lowering::check(&placed.settings, args.lower_host_limits)?;
+    }
     let place = Place::make(args, &runtime, &plan)?;
     let journal = if host.uid == 0 {
         Some(begin(&plan, &place.folder)?)

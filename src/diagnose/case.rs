@@ -74,6 +74,11 @@ impl<'a> Case<'a> {
         ended.filter(|(agent, _)| which(*agent)).map(|(agent, how)| (*agent, how.as_str())).collect()
     }
 
+    /// What the kernel said of an agent that it ended.
+    pub fn kernel_said(&self, agent: AgentId) -> Option<&String> {
+        self.account.kernel_said.iter().find(|(of, _)| *of == agent).map(|(_, line)| line)
+    }
+
     /// A setting as the plan writes it into the server's node.
     pub fn server_setting(&self, key: &str) -> Option<&str> {
         self.plan.server().settings.get(key).map(String::as_str)

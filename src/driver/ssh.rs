@@ -72,11 +72,21 @@ pub struct SshDriver {
     machines: Machines,
     lab: String,
     looks: Looks,
+    /// The node and the process of each agent.
+    pids: BTreeMap<AgentId, (String, u32)>,
+    learnt: Vec<(AgentId, String)>,
 }
 
 impl SshDriver {
     pub fn new(journal: Option<Journal>, machines: Machines, lab: &str) -> Self {
-        SshDriver { journal, machines, lab: lab.to_owned(), looks: Looks::default() }
+        SshDriver {
+            journal,
+            machines,
+            lab: lab.to_owned(),
+            looks: Looks::default(),
+            pids: BTreeMap::new(),
+            learnt: Vec::new(),
+        }
     }
 
     /// Under which a machine's steward keeps its journal.
@@ -103,21 +113,30 @@ impl SshDriver {
         }
     }
 
+    /// Where a machine's memory ended, the connection to it may have gone with the agent: then only its log tells.
+    async fn ask_about_agents(&self, line: &Line) -> Vec<(AgentId, String)> {
+        let here = self.pids.iter().filter(|(_, (node, _))| *node == line.node);
+        let (agents, pids): (Vec<AgentId>, Vec<u32>) = here.map(|(agent, (_, pid))| (*agent, *pid)).unzip();
+        let Ok(Tell::Said { lines }) = line.ask(Ask::Said { pids }, PROMPT).await else { return Vec::new() };
+        agents.into_iter().zip(lines).filter_map(|(agent, line)| Some((agent, line?))).collect()
+    }
+
     /// Takes one machine down. One that is gone is reached once more: its steward has undone everything by
     /// itself, or is at it, or died before.
-    async fn take_down(&self, index: usize) -> Result<Outcome> {
+    async fn take_down(&self, index: usize) -> Result<(Outcome, Vec<(AgentId, String)>)> {
         let (line, target) = (&self.machines.lines[index], &self.machines.targets[index]);
         let down = || Ask::Down { lab: self.name_on(&target.node) };
         if line.gone().is_none()
             && let Ok(Tell::Down(outcome)) = line.ask(down(), UNDOING).await
         {
-            return Ok(outcome);
+            return Ok((outcome, Vec::new()));
         }
         let (line, _) = target.reach().await?;
+        let said = self.ask_about_agents(&line).await;
         let answer = line.ask(down(), UNDOING).await;
         line.close().await;
         match answer? {
-            Tell::Down(outcome) => Ok(outcome),
+            Tell::Down(outcome) => Ok((outcome, said)),
             other => Err(Error::broke("taking the machine down", format!("it answered {other:?}"))),
         }
     }
@@ -185,6 +204,10 @@ impl Driver for SshDriver {
         };
         let started = try_join_all(by_node.into_iter().map(on_one)).await?;
         let mut started: BTreeMap<AgentId, Started> = started.into_iter().flatten().collect();
+        for (agent, one) in &started {
+            let node = plan.nodes[node_of(plan, *agent)].name.clone();
+            self.pids.insert(*agent, (node, one.pid));
+        }
         Ok(agents.iter().filter_map(|agent| started.remove(agent)).collect())
     }
 
@@ -226,7 +249,8 @@ impl Driver for SshDriver {
         for (target, outcome) in self.machines.targets.iter().zip(outcomes) {
             let node = &target.node;
             match outcome {
-                Ok(outcome) => {
+                Ok((outcome, said)) => {
+                    self.learnt.extend(said);
                     let left = outcome.left_behind.into_iter();
                     all.left_behind.extend(
                         left.map(|left| Leftover { what: format!("{node}: {}", left.what), why: left.why }),
@@ -245,6 +269,10 @@ impl Driver for SshDriver {
         }
         join_all(self.machines.lines.drain(..).map(Line::close)).await;
         Ok(all)
+    }
+
+    fn learnt(&mut self) -> Vec<(AgentId, String)> {
+        std::mem::take(&mut self.learnt)
     }
 
     fn into_journal(self) -> Option<Journal> {

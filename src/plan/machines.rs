@@ -108,6 +108,7 @@ fn sketch(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
         connections: spec.connections,
         anyway: spec.anyway,
         client_rate: None,
+        most_descriptors: processes::most_descriptors(server).min(processes::most_descriptors(client)),
         // Each machine has processors of its own.
         drains_at_once: reactors.count as usize + swarms.len(),
         subnet,

@@ -1,4 +1,4 @@
-//! The machines of a lab that is not on this host.
+//! What a lab is built from: this host, or machines.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -9,6 +9,36 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::units::Bytes;
+
+/// What the lab is built from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DriverKind {
+    /// Network namespaces and veth pairs on this host.
+    #[default]
+    Netns,
+    /// Machines that are reached by ssh.
+    Ssh,
+    /// Virtual machines of the Vagrantfile beside the lab file, reached by ssh.
+    Vagrant,
+}
+
+impl DriverKind {
+    /// Whether the nodes are machines of their own.
+    pub fn is_far(self) -> bool {
+        self != DriverKind::Netns
+    }
+}
+
+impl fmt::Display for DriverKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            DriverKind::Netns => "netns",
+            DriverKind::Ssh => "ssh",
+            DriverKind::Vagrant => "vagrant",
+        })
+    }
+}
 
 /// The machines of a lab whose driver is `ssh` or `vagrant`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

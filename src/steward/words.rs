@@ -46,6 +46,10 @@ pub enum Ask {
     Look {
         depth: Depth,
     },
+    /// What does the kernel's log say of these processes?
+    Said {
+        pids: Vec<u32>,
+    },
     /// Take everything down, also what an earlier steward of this lab left standing.
     Down {
         lab: String,
@@ -87,6 +91,10 @@ pub enum Tell {
     },
     Seen(Box<Seen>),
     Struck,
+    /// Of each process the kernel's line about its end, if there is one.
+    Said {
+        lines: Vec<Option<String>>,
+    },
     Down(Outcome),
     /// The answer to an ask that could not be done.
     Failed(Trouble),

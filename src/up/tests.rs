@@ -76,7 +76,7 @@ impl Good {
             }
             Order::Weigh => voices.say(agent, Word::Weight { private_bytes: Some(1) }),
             Order::Hold | Order::Tell => {}
-            Order::Ending | Order::Closing { .. } => voices.say(agent, Word::Expecting),
+            Order::Ending | Order::RoundEnds { .. } => voices.say(agent, Word::Expecting),
             Order::Rest => voices.say(agent, Word::Rested { latencies: Vec::new() }),
             Order::Close => {
                 let open = self.counts.get(&agent).map_or(0, |counts| counts.open);

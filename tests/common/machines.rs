@@ -95,11 +95,11 @@ impl World {
         std::fs::write(self.folder.join("sshd"), server).expect("a file");
     }
 
-    /// Each machine has a /run of its own, and knows one more user.
+    /// Each machine has journals of its own, and knows one more user.
     fn sshd(&self, node: &str) -> Child {
         let folder = self.folder.display();
         let script = format!(
-            "mount --make-rprivate /; mount -t tmpfs none /run; mkdir /run/sshd
+            "mount --make-rprivate /; mount -t tmpfs none /run; mkdir /run/sshd; mount -t tmpfs none /var/lib
             mount --bind {folder}/passwd /etc/passwd; exec /usr/sbin/sshd -D -f {folder}/sshd"
         );
         Command::new("ip")

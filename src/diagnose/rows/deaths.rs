@@ -56,8 +56,12 @@ pub const AGENT_DIED: Row = Row {
     suspect: None,
 };
 
-/// Whether this agent was killed by the kernel for want of memory.
+/// Whether this agent was killed by the kernel for want of memory. The kernel's own line about it is enough: with
+/// a machine's memory, the connection to it may go too.
 fn is_out_of_memory(case: &Case, agent: AgentId, how: &str) -> bool {
+    if case.kernel_said(agent).is_some() {
+        return true;
+    }
     let node = &case.plan.nodes[node_of(case.plan, agent)].name;
     how == KILLED
         && [
@@ -77,6 +81,7 @@ fn killed(case: &Case, missing: &mut Missing, role: Role) -> Finding {
         return Finding::default();
     }
     let mut finding = take_with_them(case, missing, &dead);
+    finding.evidence.extend(dead.iter().filter_map(|(agent, _)| case.kernel_said(*agent)).cloned());
     for (name, place) in [(names::CGROUP_KILLS, "cgroup"), (names::HOST_KILLS, "machine")] {
         let kills = case.in_role(role, name) + case.on_host(name);
         if kills > 0 {

@@ -54,7 +54,11 @@ fn client_descriptors(case: &Case, missing: &mut Missing) -> Finding {
         format!("socket failed with EMFILE {} times", grouped(connections)),
         format!("a client process may open {} descriptors", grouped(nofile)),
     ];
-    Finding { connections, evidence, changes: vec![Change::new("clients.processes", "auto")] }
+    Finding {
+        connections,
+        evidence,
+        changes: more_descriptors(case, ("clients.processes", "limits.client.nofile"), nofile),
+    }
 }
 
 fn server_descriptors(case: &Case, missing: &mut Missing) -> Finding {
@@ -62,7 +66,7 @@ fn server_descriptors(case: &Case, missing: &mut Missing) -> Finding {
         return Finding::default();
     }
     let connections = missing.take_unserved(u64::MAX);
-    Finding { connections, evidence: full_server(case), changes: another_reactor() }
+    Finding { connections, evidence: full_server(case), changes: more_room(case) }
 }
 
 pub fn full_server(case: &Case) -> Vec<String> {
@@ -76,8 +80,19 @@ pub fn full_server(case: &Case) -> Vec<String> {
     ]
 }
 
-pub fn another_reactor() -> Vec<Change> {
-    vec![Change::new("server.reactors", "auto")]
+pub fn more_room(case: &Case) -> Vec<Change> {
+    more_descriptors(case, ("server.reactors", "limits.server.nofile"), case.plan.reactors.nofile)
+}
+
+/// As many processes as it takes, each with as much as it can be given here.
+fn more_descriptors(case: &Case, (processes, nofile): (&str, &str), now: u64) -> Vec<Change> {
+    const SPARE: u64 = 1_000;
+    let mut changes = vec![Change::new(processes, "auto")];
+    let wanted = case.plan.most_descriptors.min(case.plan.connections + SPARE);
+    if now < wanted {
+        changes.push(Change::new(nofile, wanted));
+    }
+    changes
 }
 
 fn system_file_table(case: &Case, missing: &mut Missing) -> Finding {
@@ -110,7 +125,7 @@ pub fn larger_table(case: &Case) -> Vec<Change> {
 
 pub fn suspect(case: &Case, drops: u64, cause: Cause) -> Suspect {
     let (mut evidence, changes) = match cause {
-        Cause::ServerDescriptors => (full_server(case), another_reactor()),
+        Cause::ServerDescriptors => (full_server(case), more_room(case)),
         _ => (full_table(case), larger_table(case)),
     };
     evidence.push(queues::overflow_line(case));

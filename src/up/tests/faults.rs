@@ -11,8 +11,8 @@ fn every_round_is_opened_and_closed_and_the_last_is_held() {
     assert_eq!((report.lost.total, report.findings.len()), (0, 0), "{:?}", report.findings);
     assert_eq!(lived.orders("Go").len(), 1 + 3 * 10, "{:?}", lived.done);
     assert_eq!(lived.orders("Close").len(), 2 * 10);
-    let planned = |planned: bool| lived.orders(&format!("Closing {{ planned: {planned} }}")).len();
-    assert_eq!((planned(true), planned(false)), (2 * 2, 2 * 2), "to both reactors: {:?}", lived.done);
+    let ends = |going_on: bool| lived.orders(&format!("RoundEnds {{ going_on: {going_on} }}")).len();
+    assert_eq!((ends(true), ends(false)), (2 * 2, 2 * 2), "to both reactors: {:?}", lived.done);
     assert_eq!(lived.phases, [Phase::Build, Phase::Ramp, Phase::Hold, Phase::Drain, Phase::Down]);
 }
 

@@ -20,6 +20,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::plan::Echo;
 use crate::plan::tuples::Tuples;
@@ -122,6 +123,14 @@ impl Order {
     /// What a line from the runner orders.
     pub fn read(line: &[u8]) -> serde_json::Result<Order> {
         serde_json::from_slice(line)
+    }
+
+    /// Gives the order to an agent. If nobody is there any more, that is heard in another way.
+    pub async fn write_to(&self, mut orders: impl AsyncWrite + Unpin) {
+        let Ok(mut line) = serde_json::to_vec(self) else { return };
+        line.push(b'\n');
+        let _ = orders.write_all(&line).await;
+        let _ = orders.flush().await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use futures::StreamExt;
 use futures::stream::{LocalBoxStream, SelectAll};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWrite;
 
 use crate::agent::{Order, Word};
 use crate::driver::{AgentId, Heard, Started};
@@ -68,10 +68,7 @@ impl Crew {
         member.owes_answer |=
             matches!(order, Order::Weigh | Order::Rest | Order::RoundEnds { .. } | Order::Ending);
         let Some(orders) = member.orders.as_mut() else { return };
-        let Ok(mut line) = serde_json::to_vec(order) else { return };
-        line.push(b'\n');
-        let _ = orders.write_all(&line).await;
-        let _ = orders.flush().await;
+        order.write_to(orders).await;
     }
 
     pub async fn order_all(&mut self, which: impl Fn(AgentId) -> bool, order: &Order) {

@@ -1,6 +1,7 @@
 //! What a run came to: every connection accounted for, in JSON and in a few lines of text. Pure.
 
 pub mod expectations;
+mod findings;
 pub mod folder;
 pub mod junit;
 pub mod machines;
@@ -24,9 +25,6 @@ use crate::plan::Plan;
 use crate::spec::Until;
 use crate::teardown::{Leftover, Restored};
 pub use expectations::Expectation;
-
-/// One echo in so many not sent is worth a finding.
-const LAGGING: u64 = 20;
 
 /// Where the figures of memory come from.
 const MEMORY_SOURCE: &str = "for each side: objects in use in /proc/slabinfo; as a whole: the growth of Slab, \
@@ -230,7 +228,7 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
         echo: echo(account),
         host_settings: outcome.restored,
         verdicts: diagnose::diagnose(plan, account),
-        findings: findings(account),
+        findings: findings::all(account),
         expectations: Vec::new(),
         left_behind: outcome.left_behind,
         interrupted: account.interrupted.clone(),
@@ -297,53 +295,6 @@ fn echo(account: &Account) -> Echo {
         p999_us: account.latency_us(0.999),
         max_us: account.latency_us(1.0),
     }
-}
-
-/// A difference is told, never rounded away.
-fn findings(account: &Account) -> Vec<String> {
-    use crate::units::grouped;
-    let mut findings = Vec::new();
-    let totals = account.totals();
-    let (clients, server) = (totals.clients.established, totals.server.established);
-    if clients != server {
-        findings.push(format!(
-            "clients established {} connections, the server accepted {}",
-            grouped(clients),
-            grouped(server)
-        ));
-    }
-    for (phase, clients, server) in &account.unsettled {
-        let (clients, server) = (grouped(*clients), grouped(*server));
-        findings
-            .push(format!("at the end of {phase} clients held {clients} connections, the server {server}"));
-    }
-    if let Some(why) = &account.built.unkept {
-        findings
-            .push(format!("the host settings that were moved could not be kept for after a reboot: {why}"));
-    }
-    for (agent, how) in &account.ended_early {
-        findings.push(format!("{agent} was lost during the run: {how}"));
-    }
-    for (agent, line) in &account.kernel_said {
-        findings.push(format!("the kernel ended {agent}, and said: {line}"));
-    }
-    let echo = totals.clients.echo;
-    if echo.skipped.saturating_mul(LAGGING) > echo.sent {
-        let skipped = grouped(echo.skipped);
-        findings
-            .push(format!("{skipped} echoes were due and not sent: the ends did not keep up with the plan"));
-    }
-    let unanswered = echo.unanswered();
-    if unanswered > 0 {
-        findings.push(format!("{} echoes were never answered", grouped(unanswered)));
-    }
-    for row in totals.server.lost.rows() {
-        findings.push(format!("the server lost {} connections with {}", grouped(row.count), row.errno));
-    }
-    for row in totals.server.failed.rows() {
-        findings.push(format!("the server's accept failed {} times with {}", grouped(row.count), row.errno));
-    }
-    findings
 }
 
 fn explain_nulls(report: &mut Report, plan: &Plan) {

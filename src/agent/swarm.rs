@@ -1,5 +1,7 @@
 //! The clients: one thread that opens a stretch of planned connections and holds them.
 
+mod closing;
+
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -14,6 +16,7 @@ use super::SwarmOrder;
 use super::echo::{Echo, Moved};
 use super::errno::{self, CLOSED_BY_PEER};
 use super::tally::{Counts, Operation};
+pub use closing::How;
 
 /// Tokens from here on belong to the caller; below, a token is a connection's slot.
 pub const OUTSIDE: usize = 1 << 33;
@@ -22,15 +25,6 @@ const EVENTS: usize = 1024;
 
 /// Connects and closes done before events are looked at again.
 pub const BATCH: u64 = 256;
-
-/// How a connection is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    /// As a program does: this side says that it is done, and remembers the connection for a while.
-    Orderly,
-    /// With at most one packet, and without TIME_WAIT.
-    AtOnce,
-}
 
 pub struct Swarm {
     poll: Poll,
@@ -355,53 +349,5 @@ impl Swarm {
     /// What the other side closes from now on is planned.
     pub fn expect_end(&mut self) {
         self.ending = true;
-    }
-
-    /// Gives up what is still being tried: a run that is cut short.
-    pub fn give_up(&mut self) {
-        self.began = None;
-        let waiting = self.waiting.drain().count();
-        self.deadlines.clear();
-        self.counts.failed.add_named(Operation::Connect, "ECANCELED", waiting as u64);
-    }
-
-    /// Closes some of the connections. True: all are closed.
-    pub fn close_some(&mut self, how: How) -> bool {
-        self.close_up_to(BATCH, how)
-    }
-
-    /// Closes a round, at most as fast as it was opened. How long until there is more to close; none: all are closed.
-    pub fn close_round(&mut self) -> Option<Duration> {
-        const PAUSE: Duration = Duration::from_millis(2);
-        let (began, before) = *self.round_closing.get_or_insert((Instant::now(), self.counts.closed));
-        let most = match self.order.rate {
-            None => BATCH,
-            Some(rate) => {
-                let due = (began.elapsed().as_secs_f64() * rate as f64) as u64 + 1;
-                due.saturating_sub(self.counts.closed - before).min(BATCH)
-            }
-        };
-        if self.close_up_to(most, How::Orderly) {
-            self.round_closing = None;
-            return None;
-        }
-        Some(if self.order.rate.is_some() { PAUSE } else { Duration::ZERO })
-    }
-
-    fn close_up_to(&mut self, most: u64, how: How) -> bool {
-        for _ in 0..most {
-            match self.open.pop() {
-                None => return true,
-                Some(None) => {}
-                Some(Some(connection)) => {
-                    if how == How::AtOnce {
-                        super::close_at_once(connection);
-                    }
-                    self.counts.open -= 1;
-                    self.counts.closed += 1;
-                }
-            }
-        }
-        self.open.is_empty()
     }
 }

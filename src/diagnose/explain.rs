@@ -17,19 +17,24 @@ pub fn list() -> String {
 pub fn one(cause: Cause) -> String {
     let row = super::row(cause);
     let mut text = format!(" {}: {}\n", row.cause, row.title);
-    let parts = [
-        ("What you see", row.sees),
-        ("What speaks for it", row.evidence),
-        ("What to do", row.remedy),
-        ("Where it was met", row.met),
-    ];
-    for (heading, body) in parts.iter().filter(|(_, body)| !body.is_empty()) {
+    for (heading, body) in parts(row) {
         text += &format!("\n {heading}\n{}", indented(&wrapped(body)));
     }
     if !row.example.is_empty() {
         text += &format!("\n In the lab file\n{}", indented(row.example));
     }
     text.trim_end().to_owned()
+}
+
+/// What is told of a row, each part under its heading; what a row does not have is left out.
+fn parts(row: &Row) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let parts = [
+        ("What you see", row.sees),
+        ("What speaks for it", row.evidence),
+        ("What to do", row.remedy),
+        ("Where it was met", row.met),
+    ];
+    parts.into_iter().filter(|(_, body)| !body.is_empty())
 }
 
 /// The page of all limits.
@@ -45,13 +50,7 @@ pub fn page() -> String {
 
 fn section(row: &Row) -> String {
     let mut text = format!("\n## {}\n\n{}.\n", row.cause, capitalised(row.title));
-    let parts = [
-        ("What you see", row.sees),
-        ("What speaks for it", row.evidence),
-        ("What to do", row.remedy),
-        ("Where it was met", row.met),
-    ];
-    for (heading, body) in parts.iter().filter(|(_, body)| !body.is_empty()) {
+    for (heading, body) in parts(row) {
         text += &format!("\n- **{heading}**: {}\n", capitalised(body));
     }
     if !row.example.is_empty() {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 
 use futures::StreamExt;
 use futures::stream::{LocalBoxStream, SelectAll};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWrite;
 
 use super::words::Preparation;
 use crate::agent::Order;
@@ -95,10 +95,7 @@ impl Duty {
     /// Whoever cannot be written to has ended, and that is heard.
     pub async fn order(&mut self, agent: AgentId, order: &Order) {
         let Some(orders) = self.orders.get_mut(&agent) else { return };
-        let Ok(mut line) = serde_json::to_vec(order) else { return };
-        line.push(b'\n');
-        let _ = orders.write_all(&line).await;
-        let _ = orders.flush().await;
+        order.write_to(orders).await;
     }
 
     pub fn let_go(&mut self, agent: AgentId) {

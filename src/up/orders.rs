@@ -1,0 +1,36 @@
+//! What each agent is told first: what it is, and its part of the plan. Pure.
+
+use crate::agent::{Order, ReactorOrder, SwarmOrder};
+use crate::driver::AgentId;
+use crate::plan::Plan;
+use crate::units::Rate;
+
+pub fn first(plan: &Plan, agent: AgentId) -> Order {
+    match agent {
+        AgentId::Reactor(place) => Order::Reactor(ReactorOrder {
+            address: plan.server_address(),
+            ports: plan.server_ports.clone(),
+            backlog: plan.reactors.backlog,
+            capacity: plan.reactors.capacity,
+            chain: plan.lab.clone(),
+            place,
+        }),
+        AgentId::Swarm(index) => {
+            let swarm = &plan.swarms[index as usize];
+            Order::Swarm(SwarmOrder {
+                tuples: plan.tuples_of(swarm),
+                first: swarm.first,
+                count: swarm.count,
+                round_step: plan.round_step(swarm.node),
+                rounds: plan.ramp.rounds,
+                window: plan.ramp.window,
+                timeout_ms: plan.ramp.timeout.as_millis() as u64,
+                rate: match plan.ramp.rate {
+                    Rate::Max => None,
+                    Rate::PerSecond(rate) => Some((rate / plan.swarms_at_once as u64).max(1)),
+                },
+                echo: plan.echo,
+            })
+        }
+    }
+}

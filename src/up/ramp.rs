@@ -1,0 +1,157 @@
+//! Opening connections: swarm after swarm, reactor after reactor, round after round, until all are tried or one breaks.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{PROMPT, Run, SETTLE};
+use crate::agent::Order;
+use crate::crew;
+use crate::driver::{AgentId, Driver};
+use crate::error::Result;
+use crate::event::{Event, Phase};
+use crate::spec::{Moment, Until};
+
+/// Who is next, while the ramp goes on.
+#[derive(Default)]
+pub struct RampState {
+    pub next_swarm: u32,
+    pub ramping: u32,
+    pub next_reactor: u32,
+    /// What the last progress told, and when.
+    pub told: (u64, Option<Instant>),
+}
+
+impl<D: Driver> Run<'_, D> {
+    pub(super) async fn ramp(&mut self) {
+        if self.interrupts.stopped().is_some() {
+            return;
+        }
+        let began = self.begin(Phase::Ramp);
+        self.crew.order(AgentId::Reactor(0), &Order::Go).await;
+        self.faults_begin(Moment::Ramp).await;
+        for round in 1..=self.plan.ramp.rounds {
+            self.open_all().await;
+            if round == self.plan.ramp.rounds || self.has_broken() || !self.goes_on() {
+                break;
+            }
+            self.log.tell(Event::RoundOver { round });
+            self.close_all().await;
+        }
+        self.tell_progress();
+        self.end(Phase::Ramp, began);
+    }
+
+    async fn open_all(&mut self) {
+        self.ramp.next_swarm = 0;
+        for _ in 0..self.plan.swarms_at_once {
+            self.ramp_next_swarm().await;
+        }
+        let patience = self.plan.ramp.timeout + PROMPT;
+        while !self.pump_while_moving(patience, Self::ramp_is_over).await && self.goes_on() {
+            // Whoever is at it does not get on: the others have their turn.
+            self.give_up_on_silent();
+            self.ramp.ramping = 0;
+            self.ramp_next_swarm().await;
+        }
+        self.stop_if_broken().await;
+        self.settle().await;
+    }
+
+    /// Ends a round: the clients close everything, and the server takes it for what it is.
+    async fn close_all(&mut self) {
+        self.faults_begin(Moment::Closing).await;
+        self.crew.order_all(crew::reactors, &Order::RoundEnds { going_on: true }).await;
+        self.hear_answers(PROMPT).await;
+        self.crew.order_all(crew::swarms, &Order::Close).await;
+        // If they cannot agree the next round goes on all the same, and shows what came of it.
+        self.pump_while_moving(self.settling(), Self::all_is_closed).await;
+        self.crew.order_all(crew::reactors, &Order::RoundEnds { going_on: false }).await;
+    }
+
+    pub(super) fn all_is_closed(&self) -> bool {
+        let totals = self.log.account.totals();
+        totals.clients.open == 0 && totals.server.open == 0
+    }
+
+    fn ramp_is_over(&self) -> bool {
+        self.everything_is_tried() || self.has_broken()
+    }
+
+    /// Whether the ramp was to go on until a connection fails or is lost, and one has.
+    fn has_broken(&self) -> bool {
+        self.plan.ramp.until == Until::Breaks && {
+            let account = &self.log.account;
+            let clients = account.totals().clients;
+            clients.failed.total() + clients.lost.total() > 0 || !account.ended_early.is_empty()
+        }
+    }
+
+    /// Whoever still connects stops: it is known where the limit is.
+    async fn stop_if_broken(&mut self) {
+        if !self.has_broken() {
+            return;
+        }
+        let established = self.log.account.totals().clients.established;
+        self.log.tell(Event::Breaks { established });
+        self.stop_connecting().await;
+    }
+
+    /// What is under way is given up at the drain.
+    pub(super) async fn stop_connecting(&mut self) {
+        self.ramp.next_swarm = self.plan.swarms.len() as u32;
+        self.ramp.ramping = 0;
+        self.crew.order_all(crew::swarms, &Order::Rest).await;
+        self.hear_answers(PROMPT).await;
+    }
+
+    fn everything_is_tried(&self) -> bool {
+        self.ramp.ramping == 0 && self.ramp.next_swarm as usize >= self.plan.swarms.len()
+    }
+
+    pub(super) fn goes_on(&self) -> bool {
+        self.interrupts.stopped().is_none() && !self.crew.living(crew::swarms).is_empty()
+    }
+
+    /// Waits until the server holds what the clients hold, or nothing moves any more.
+    async fn settle(&mut self) {
+        let agree = |run: &Self| {
+            let totals = run.log.account.totals();
+            totals.server.open == totals.clients.open
+        };
+        self.crew.order_all(crew::reactors, &Order::Tell).await;
+        if !self.pump_while_moving(self.settling(), agree).await {
+            self.tell_unsettled(Phase::Ramp);
+        }
+    }
+
+    /// A lab that is quick to give up a connect is quick to give up waiting for both sides to agree.
+    fn settling(&self) -> Duration {
+        SETTLE.min(self.plan.ramp.timeout)
+    }
+
+    /// One reactor stands by while another accepts, until all planned ones are started.
+    pub(super) async fn start_next_reactor(&mut self) -> Result<()> {
+        let place = self.ramp.next_reactor;
+        // A reactor that ends on the way down makes the next one accept; none is to follow that.
+        if place >= self.plan.reactors.count || self.drains_at_once > 0 {
+            return Ok(());
+        }
+        self.ramp.next_reactor += 1;
+        self.start(&[AgentId::Reactor(place)]).await
+    }
+
+    pub(super) async fn ramp_next_swarm(&mut self) {
+        // A run that is on its way down opens nothing more.
+        while self.interrupts.stopped().is_none() && (self.ramp.next_swarm as usize) < self.plan.swarms.len()
+        {
+            let swarm = AgentId::Swarm(self.ramp.next_swarm);
+            self.ramp.next_swarm += 1;
+            // One that has ended meanwhile has no turn.
+            if !self.crew.living(|agent| agent == swarm).is_empty() {
+                self.ramp.ramping += 1;
+                return self.crew.order(swarm, &Order::Go).await;
+            }
+        }
+    }
+}

@@ -9,6 +9,7 @@ pub mod handover;
 pub mod hold;
 pub mod life;
 pub mod mail;
+pub mod out_of_sight;
 #[cfg(test)]
 mod properties;
 pub mod reactor;

@@ -26,17 +26,20 @@ fn agents_have_no_privileges_and_no_strange_descriptors() {
             assert_eq!(u64::from_str_radix(&field(&status, capabilities), 16), Ok(0), "{status}");
         }
         assert_eq!((field(&status, "NoNewPrivs"), field(&status, "Groups")), ("1".into(), String::new()));
-        assert_eq!(field(&status, "Threads"), "1");
+        assert_eq!(field(&status, "Threads"), "2");
         descriptors(agent);
         assert_eq!(std::fs::read(format!("/proc/{agent}/environ")).expect("its environment"), b"");
     }
 }
 
-/// Its three streams, one epoll, and sockets.
+/// Its three streams; in the second thread, out of sight of what reads `/proc/<pid>/fd`, one epoll and sockets too.
 fn descriptors(agent: u32) {
+    assert_eq!(names(&format!("/proc/{agent}/fd")), ["0", "1", "2"]);
+    let second = names(&format!("/proc/{agent}/task")).into_iter().find(|task| *task != agent.to_string());
+    let folder = format!("/proc/{agent}/task/{}/fd", second.expect("a second thread"));
     let mut epolls = 0;
-    for name in names(&format!("/proc/{agent}/fd")) {
-        let target = std::fs::read_link(format!("/proc/{agent}/fd/{name}")).expect("a descriptor");
+    for name in names(&folder) {
+        let target = std::fs::read_link(format!("{folder}/{name}")).expect("a descriptor");
         let target = target.display().to_string();
         match name.parse::<u32>().expect("a number") {
             0 | 1 => assert!(target.starts_with("pipe:"), "{name}: {target}"),

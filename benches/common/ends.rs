@@ -5,6 +5,7 @@
 
 use crate::ip;
 use crate::wiring;
+use c1m_lab::agent::out_of_sight;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::io::Errno;
@@ -67,9 +68,12 @@ pub fn run_if_child() -> Option<ExitCode> {
     let outcome = set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(Error::from)
         .and_then(|()| ip::enter(&task.namespace))
-        .and_then(|()| match task.range {
-            Some((number, first)) => client(number, first, task.share),
-            None => server(task.share),
+        // As the lab's agents do; else a watcher of this machine would take part in the one and not in the other.
+        .and_then(|()| {
+            out_of_sight::run(move || match task.range {
+                Some((number, first)) => client(number, first, task.share),
+                None => server(task.share),
+            })
         });
     match outcome {
         Ok(()) => Some(ExitCode::SUCCESS),

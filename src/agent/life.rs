@@ -13,6 +13,7 @@ use super::errno;
 use super::handover::{self, Predecessor, Successor};
 use super::hold::Passes;
 use super::mail::{Letters, Mailbox};
+use super::out_of_sight;
 use super::reactor::{self, Reactor};
 use super::swarm::{self, How, Swarm};
 use super::{Order, ReactorOrder, SwarmOrder, Word};
@@ -35,11 +36,11 @@ pub fn run(cell: &Cell) -> Result<Exit> {
         Ok(None) => return Ok(Exit::Done),
         Ok(Some((mail, Order::Reactor(order)))) => {
             name_process(c"c1m-lab-reactor");
-            reactor(mail, &order)
+            out_of_sight::run(move || reactor(mail, &order))
         }
         Ok(Some((mail, Order::Swarm(order)))) => {
             name_process(c"c1m-lab-swarm");
-            swarm(mail, order)
+            out_of_sight::run(move || swarm(mail, order))
         }
         Ok(Some((_, other))) => Err(io::Error::other(format!("{other:?} before being told what to be"))),
         Err(error) => Err(error),

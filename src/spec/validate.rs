@@ -79,6 +79,8 @@ fn machines(spec: &Spec) -> Checked {
     let direct = spec.network.kind == NetworkKind::Direct;
     let why = || "the network between machines is what it is: the lab adds no router".to_owned();
     check(direct, "network.kind", why, "leave it out")?;
+    let why = || "a machine's link is its own: the lab does not slow it down".to_owned();
+    check(spec.network.rate.is_none(), "network.rate", why, "leave it out")?;
     for (path, limits) in [("server", &spec.limits.server), ("client", &spec.limits.client)] {
         let why = || "a machine's memory is its own: it is not limited further".to_owned();
         check(limits.memory.is_none(), &format!("limits.{path}.memory"), why, "leave it out")?;

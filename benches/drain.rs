@@ -7,7 +7,7 @@
 //! namespaces. It ends with 1 if the median ratio is above the target.
 
 use clap::Parser;
-use lab::median;
+use pairs::{Arguments, Target};
 use standing::{End, Standing};
 use std::io::Result;
 use std::process::ExitCode;
@@ -17,26 +17,15 @@ use units::thousands;
 mod ip;
 #[path = "common/lab.rs"]
 mod lab;
+#[path = "common/pairs.rs"]
+mod pairs;
 #[path = "common/standing.rs"]
 mod standing;
 #[path = "common/units.rs"]
 mod units;
 
 /// The share of the naive way's time that the lab may take.
-const TARGET: f64 = 0.5;
-
-#[derive(Parser)]
-struct Arguments {
-    /// How many connections to close, e.g. 300K or 1M; each size is measured by itself
-    #[arg(default_value = "300K", value_parser = units::parse_count)]
-    sizes: Vec<u64>,
-    /// Pairs of ends of each size
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
-    /// Added by `cargo bench`; without it the program is being run by `cargo test`
-    #[arg(long, hide = true)]
-    bench: bool,
-}
+const TARGET: Target = Target::AtMost(0.5);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -44,7 +33,7 @@ fn main() -> ExitCode {
         println!("the drain is measured by `cargo bench --bench drain`");
         return ExitCode::SUCCESS;
     }
-    match compare(&arguments) {
+    match pairs::compare(&arguments, TARGET, one_pair) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -52,25 +41,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Whether the lab reached the target at every size.
-fn compare(arguments: &Arguments) -> Result<bool> {
-    let mut reached = true;
-    for &size in &arguments.sizes {
-        let mut ratios = Vec::new();
-        for round in 1..=arguments.rounds {
-            ratios.push(one_pair(size, round)?);
-        }
-        let lowest = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-        let highest = ratios.iter().copied().fold(0.0, f64::max);
-        let ratio = median(ratios);
-        let word = if ratio <= TARGET { "reaches" } else { "misses" };
-        let size = thousands(size);
-        println!("{size} connections: median ratio {ratio:.3} ({lowest:.3} to {highest:.3}) {word} {TARGET}");
-        reached &= ratio <= TARGET;
-    }
-    Ok(reached)
 }
 
 /// The lab's time in relation to the naive way's. Who goes first changes from round to round.

@@ -7,7 +7,7 @@
 //! the target.
 
 use clap::Parser;
-use lab::median;
+use pairs::{Arguments, Target};
 use std::io::Result;
 use std::process::ExitCode;
 use units::thousands;
@@ -20,26 +20,15 @@ mod floor;
 mod ip;
 #[path = "common/lab.rs"]
 mod lab;
+#[path = "common/pairs.rs"]
+mod pairs;
 #[path = "common/units.rs"]
 mod units;
 #[path = "common/wiring.rs"]
 mod wiring;
 
 /// The share of the floor's rate that the lab has to reach.
-const TARGET: f64 = 0.95;
-
-#[derive(Parser)]
-struct Arguments {
-    /// How many connections to open, e.g. 300K or 1M; each size is measured by itself
-    #[arg(default_value = "300K", value_parser = units::parse_count)]
-    sizes: Vec<u64>,
-    /// Pairs of runs of each size
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
-    /// Added by `cargo bench`; without it the program is being run by `cargo test`
-    #[arg(long, hide = true)]
-    bench: bool,
-}
+const TARGET: Target = Target::AtLeast(0.95);
 
 fn main() -> ExitCode {
     if let Some(status) = ends::run_if_child() {
@@ -60,24 +49,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether the lab reached the target at every size.
+/// Memory the machine has never used before costs several times as much, whoever is first to need it.
 fn compare(arguments: &Arguments) -> Result<bool> {
-    // Memory the machine has never used before costs several times as much, whoever is first to need it.
     if let Some(&largest) = arguments.sizes.iter().max() {
         println!("warm-up {}", floor::measure(largest)?);
     }
-    let mut reached = true;
-    for &size in &arguments.sizes {
-        let mut ratios = Vec::new();
-        for round in 1..=arguments.rounds {
-            ratios.push(one_pair(size, round)?);
-        }
-        let ratio = median(ratios);
-        let word = if ratio >= TARGET { "reaches" } else { "misses" };
-        println!("{} connections: median ratio {ratio:.3} {word} {TARGET}", thousands(size));
-        reached &= ratio >= TARGET;
-    }
-    Ok(reached)
+    pairs::compare(arguments, TARGET, one_pair)
 }
 
 /// The lab's rate in relation to the floor's. Who goes first changes from round to round.

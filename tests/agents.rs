@@ -18,18 +18,26 @@ fn agents_have_no_privileges_and_no_strange_descriptors() {
     let agents = kept.agents();
     assert_eq!(agents.len(), 3);
     for agent in agents {
-        let status = std::fs::read_to_string(format!("/proc/{agent}/status")).expect("an agent");
-        for ids in ["Uid", "Gid"] {
-            assert_eq!(field(&status, ids), "65534\t65534\t65534\t65534", "{status}");
+        let threads = names(&format!("/proc/{agent}/task"));
+        assert_eq!(threads.len(), 2);
+        for thread in threads {
+            no_privileges(&format!("/proc/{agent}/task/{thread}/status"));
         }
-        for capabilities in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
-            assert_eq!(u64::from_str_radix(&field(&status, capabilities), 16), Ok(0), "{status}");
-        }
-        assert_eq!((field(&status, "NoNewPrivs"), field(&status, "Groups")), ("1".into(), String::new()));
-        assert_eq!(field(&status, "Threads"), "2");
         descriptors(agent);
         assert_eq!(std::fs::read(format!("/proc/{agent}/environ")).expect("its environment"), b"");
     }
+}
+
+/// A thread has its own: both are looked at.
+fn no_privileges(status: &str) {
+    let status = std::fs::read_to_string(status).expect("a thread of an agent");
+    for ids in ["Uid", "Gid"] {
+        assert_eq!(field(&status, ids), "65534\t65534\t65534\t65534", "{status}");
+    }
+    for capabilities in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(u64::from_str_radix(&field(&status, capabilities), 16), Ok(0), "{status}");
+    }
+    assert_eq!((field(&status, "NoNewPrivs"), field(&status, "Groups")), ("1".into(), String::new()));
 }
 
 /// Its three streams; in the second thread, out of sight of what reads `/proc/<pid>/fd`, one epoll and sockets too.

@@ -1,6 +1,6 @@
 //! The driver that builds a lab from network namespaces and veth pairs on this host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::{AgentId, Built, Driver, Part, Remains, Started, node_of, process, settings};
@@ -76,12 +76,25 @@ impl NetnsDriver {
         Ok(())
     }
 
-    /// One batch from outside makes all pairs, then one batch in each namespace gives it its addresses.
-    async fn connect(&mut self, plan: &Plan) -> Result<()> {
+    /// The pairs of each node in which links come together, in one batch made there: before 6.14 the kernel looks
+    /// for an index that is taken in the namespace it is asked from, and the host has links of its own.
+    async fn tie(&self, plan: &Plan) -> Result<()> {
         let runtime = tokio::runtime::Handle::current();
-        let mut outside =
-            Opened::here(&runtime).attempt(Exit::Host, || "opening netlink".to_owned())?.serve();
-        send(&mut outside, "the host's namespace", &pairs(plan, &self.namespaces)).await?;
+        let hubs: BTreeSet<usize> = plan.links.iter().map(|link| link.ends[0].node).collect();
+        let files = hubs.iter().map(|hub| self.namespaces[*hub].file());
+        let opened = netns::inside_each(files, |_| Opened::here(&runtime));
+        for (hub, opened) in hubs.iter().zip(opened) {
+            let name = &plan.nodes[*hub].namespace;
+            let opened = opened.attempt(Exit::Host, || format!("opening netlink in {name}"))?;
+            send(&mut opened.serve(), name, &pairs(plan, *hub, &self.namespaces)).await?;
+        }
+        Ok(())
+    }
+
+    /// All pairs first, then one batch in each namespace gives it its addresses.
+    async fn connect(&mut self, plan: &Plan) -> Result<()> {
+        self.tie(plan).await?;
+        let runtime = tokio::runtime::Handle::current();
         let opened = netns::inside_each(self.namespaces.iter().map(Namespace::file), |node| {
             if let Some(router) = plan.router.filter(|router| router.node == node && router.tracks) {
                 // First of all: the settings of tracking are there when it is.
@@ -281,12 +294,14 @@ async fn send(netlink: &mut Netlink, namespace: &str, requests: &[Request]) -> R
     netlink.send(requests).await.map_err(|(what, error)| Error::host(format!("{what} in {namespace}"), error))
 }
 
-fn pairs(plan: &Plan, namespaces: &[Namespace]) -> Vec<Request> {
+/// The pairs whose first end is in this node.
+fn pairs(plan: &Plan, hub: usize, namespaces: &[Namespace]) -> Vec<Request> {
     use std::os::fd::AsRawFd;
     let descriptor = |node: usize| namespaces[node].file().as_raw_fd();
     let end =
         |end: &LinkEnd| End { namespace: descriptor(end.node), name: end.name.clone(), index: end.index };
-    plan.links.iter().map(|link| Request::Veth(end(&link.ends[0]), end(&link.ends[1]))).collect()
+    let links = plan.links.iter().filter(|link| link.ends[0].node == hub);
+    links.map(|link| Request::Veth(end(&link.ends[0]), end(&link.ends[1]))).collect()
 }
 
 fn translation(router: &Router) -> Option<Translation> {

@@ -123,9 +123,10 @@ impl<'a, D: Driver> Run<'a, D> {
         }
     }
 
-    /// Waits for the answers to the last order; who does not give one is not waited for again.
+    /// Waits for the answers to the last order, for as long as anything gets on; who then has given none is not waited
+    /// for again.
     async fn hear_answers(&mut self, patience: Duration) {
-        self.pump_for(patience, |run| run.crew.all_answered()).await;
+        self.pump_while_moving(patience, |run| run.crew.all_answered()).await;
         if self.goes_on() {
             self.give_up_on_silent();
         }

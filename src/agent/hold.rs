@@ -5,34 +5,40 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-/// Connections looked at in one call.
+/// Connections looked at in one slice: between two of them orders are heard and counts are told. When all have
+/// ended at once, closing them takes longer than looking.
 const AT_A_TIME: usize = 1024;
 
-/// The slots of connections with something to say, in one pass over all.
-pub fn ended(open: &[Option<OwnedFd>]) -> Vec<usize> {
-    let mut slots = Vec::new();
-    for (chunk, connections) in open.chunks(AT_A_TIME).enumerate() {
-        let mut places: Vec<(usize, PollFd<'_>)> = Vec::with_capacity(connections.len());
-        for (place, connection) in connections.iter().enumerate() {
-            if let Some(connection) = connection {
-                let looked_for = PollFlags::IN | PollFlags::RDHUP;
-                places.push((chunk * AT_A_TIME + place, PollFd::new(connection, looked_for)));
-            }
-        }
-        let (indices, mut looks): (Vec<usize>, Vec<PollFd<'_>>) = places.into_iter().unzip();
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        // A look that fails is repeated with the next pass.
-        if rustix::event::poll(&mut looks, Some(&now)).is_ok_and(|found| found > 0) {
-            let told = indices.iter().zip(&looks).filter(|(_, look)| !look.revents().is_empty());
-            slots.extend(told.map(|(slot, _)| *slot));
+/// The slots of connections with something to say, in the slice that begins here, and where the next begins; none:
+/// this was the last.
+pub fn ended(open: &[Option<OwnedFd>], from: usize) -> (Vec<usize>, Option<usize>) {
+    let to = from.saturating_add(AT_A_TIME).min(open.len());
+    let slice = open.get(from..to).unwrap_or_default();
+    let mut places: Vec<(usize, PollFd<'_>)> = Vec::with_capacity(slice.len());
+    for (place, connection) in slice.iter().enumerate() {
+        if let Some(connection) = connection {
+            places.push((from + place, PollFd::new(connection, PollFlags::IN | PollFlags::RDHUP)));
         }
     }
-    slots
+    let (indices, mut looks): (Vec<usize>, Vec<PollFd<'_>>) = places.into_iter().unzip();
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut slots = Vec::new();
+    // A look that fails is repeated with the next pass.
+    if rustix::event::poll(&mut looks, Some(&now)).is_ok_and(|found| found > 0) {
+        let told = indices.iter().zip(&looks).filter(|(_, look)| !look.revents().is_empty());
+        slots.extend(told.map(|(slot, _)| *slot));
+    }
+    (slots, (to < open.len()).then_some(to))
 }
 
-/// When the next pass is due: at most every second, and at most a fiftieth of the time.
+/// Passes over all connections, slice by slice, and when the next is due: at most every second, and at most a
+/// fiftieth of the time.
 pub struct Passes {
     due: Instant,
+    /// Where the next slice begins.
+    from: usize,
+    /// The time that this pass has taken so far.
+    spent: Duration,
 }
 
 impl Passes {
@@ -40,7 +46,7 @@ impl Passes {
     const SHARE: u32 = 50;
 
     pub fn new() -> Self {
-        Passes { due: Instant::now() }
+        Passes { due: Instant::now(), from: 0, spent: Duration::ZERO }
     }
 
     pub fn is_due(&self) -> bool {
@@ -51,11 +57,16 @@ impl Passes {
         self.due.saturating_duration_since(Instant::now())
     }
 
-    /// Runs a pass and sets the time of the next.
-    pub fn run(&mut self, pass: impl FnOnce()) {
+    /// Runs a slice, which is told where it begins and tells where the next does. At the end of a pass the time of the
+    /// next is set.
+    pub fn run(&mut self, slice: impl FnOnce(usize) -> Option<usize>) {
         let began = Instant::now();
-        pass();
-        self.due = Instant::now() + Self::EVERY.max(began.elapsed() * Self::SHARE);
+        let next = slice(self.from);
+        self.spent += began.elapsed();
+        self.from = next.unwrap_or(0);
+        if next.is_none() {
+            self.due = Instant::now() + Self::EVERY.max(std::mem::take(&mut self.spent) * Self::SHARE);
+        }
     }
 }
 
@@ -76,10 +87,31 @@ mod tests {
         let pairs: Vec<_> = (0..3).map(|_| UnixStream::pair().expect("socket pair")).collect();
         let (ours, mut theirs): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         let mut open: Vec<Option<OwnedFd>> = ours.into_iter().map(|one| Some(one.into())).collect();
-        assert!(ended(&open).is_empty());
+        assert_eq!(ended(&open, 0), (vec![], None));
         theirs.remove(1);
-        assert_eq!(ended(&open), [1]);
+        assert_eq!(ended(&open, 0), (vec![1], None));
         open[1] = None;
-        assert!(ended(&open).is_empty());
+        assert_eq!(ended(&open, 0), (vec![], None));
+    }
+
+    #[test]
+    fn a_pass_goes_over_all_slice_by_slice() {
+        let (ours, theirs) = UnixStream::pair().expect("socket pair");
+        drop(theirs);
+        let last = 2 * AT_A_TIME + 5;
+        let mut open: Vec<Option<OwnedFd>> = (0..=last).map(|_| None).collect();
+        open[last] = Some(ours.into());
+        let mut passes = Passes::new();
+        let mut found = Vec::new();
+        let mut slices = 0;
+        while passes.is_due() {
+            slices += 1;
+            passes.run(|from| {
+                let (slots, next) = ended(&open, from);
+                found.extend(slots);
+                next
+            });
+        }
+        assert_eq!((slices, found), (3, vec![last]));
     }
 }

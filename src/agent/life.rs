@@ -227,7 +227,8 @@ enum Phase {
     Idle,
     Ramp,
     Hold(Passes),
-    Rest(Instant),
+    /// Until then for the last echoes; then a look at every connection, which goes on from here.
+    Rest(Instant, usize),
     /// A round is over.
     Close,
     Drain,
@@ -278,16 +279,19 @@ fn step(phase: &mut Phase, swarm: &mut Swarm, mail: &mut Mailbox) -> io::Result<
         }
         Phase::Hold(passes) => {
             if passes.is_due() {
-                passes.run(|| swarm.sweep());
+                passes.run(|from| swarm.sweep(from));
             }
             let wait = passes.wait();
             Ok(Some(swarm.talk().map_or(wait, |talk| talk.min(wait))))
         }
-        Phase::Rest(until) => {
-            if swarm.outstanding() > 0 && Instant::now() < *until {
+        Phase::Rest(until, from) => {
+            if *from == 0 && swarm.outstanding() > 0 && Instant::now() < *until {
                 return Ok(Some(Duration::from_millis(5)));
             }
-            swarm.sweep();
+            if let Some(next) = swarm.sweep(*from) {
+                *from = next;
+                return Ok(Some(Duration::ZERO));
+            }
             mail.send_counts(&swarm.counts())?;
             mail.send(&Word::Rested { latencies: swarm.latencies() })?;
             *phase = Phase::Idle;
@@ -331,7 +335,7 @@ fn obey_as_swarm(
         }
         Order::Rest => {
             swarm.rest();
-            Phase::Rest(Instant::now() + patience)
+            Phase::Rest(Instant::now() + patience, 0)
         }
         Order::Ending => {
             swarm.expect_end();

@@ -317,9 +317,11 @@ impl Swarm {
         self.echo.as_ref().map(Echo::latencies).unwrap_or_default()
     }
 
-    /// Looks at every connection that nobody watches, and counts those that have ended.
-    pub fn sweep(&mut self) {
-        for slot in super::hold::ended(&self.open) {
+    /// Looks at some of the connections that nobody watches, and counts those that have ended. Where to go on; none:
+    /// those were the last.
+    pub fn sweep(&mut self, from: usize) -> Option<usize> {
+        let (slots, next) = super::hold::ended(&self.open, from);
+        for slot in slots {
             let Some(Some(connection)) = self.open.get(slot) else { continue };
             let mut byte = [0];
             // Only a look: what has come may be a part of an echo.
@@ -329,6 +331,7 @@ impl Swarm {
                 Err(error) => self.lose(slot, Some(error)),
             }
         }
+        next
     }
 
     fn lose(&mut self, slot: usize, how: Option<Errno>) {

@@ -184,8 +184,8 @@ fn hold(swarm: &mut Swarm, hold: Option<Duration>) -> std::io::Result<()> {
             say(format!("{what}: there is nothing to hold"));
             break;
         }
-        if passes.is_due() {
-            passes.run(|| swarm.sweep());
+        while passes.is_due() {
+            passes.run(|from| swarm.sweep(from));
         }
         let now = swarm.counts().lost.total();
         if now > lost {

@@ -1,6 +1,6 @@
 //! Processes that ended before their time, and what they took with them.
 
-use super::Row;
+use super::{Row, Suspect};
 use crate::account::SILENT;
 use crate::agent::tally::Operation;
 use crate::cause::Cause;
@@ -26,7 +26,7 @@ pub const SERVER_MEMORY: Row = Row {
     example: "limits:\n  server:\n    memory: 8GiB\n",
     met: "C1000K reactor: a server of 6 GiB was killed at 1,150,000 connections.",
     find: Some(|case, missing| killed(case, missing, Role::Server)),
-    suspect: None,
+    suspect: Some(gasping),
 };
 
 pub const CLIENT_MEMORY: Row = Row {
@@ -96,6 +96,20 @@ fn killed(case: &Case, missing: &mut Missing, role: Role) -> Finding {
     }
     finding.changes = more_memory(case, role, limit);
     finding
+}
+
+/// Before its kernel ends the server, a machine without memory drops packets and counts none: what then timed out, and
+/// nobody else has dropped, waited for it.
+fn gasping(case: &Case) -> Option<Suspect> {
+    let of_machine = |node: &str| case.history().growth(node, names::HOST_KILLS) > 0;
+    let dead =
+        case.ended(|agent| reactors(agent) && of_machine(&case.plan.nodes[node_of(case.plan, agent)].name));
+    dead.iter().any(|(agent, how)| is_out_of_memory(case, *agent, how)).then(|| Suspect {
+        drops: 1,
+        evidence: vec!["connects timed out while its machine had no memory".to_owned()],
+        changes: Vec::new(),
+        holds_back: true,
+    })
 }
 
 /// What the connections asked for take, by what those that stood took; with something to spare.

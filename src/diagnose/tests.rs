@@ -290,6 +290,17 @@ fn a_killed_server_takes_its_connections_with_it() {
 }
 
 #[test]
+fn clients_that_were_never_told_are_missing_with_their_server() {
+    let mut lost = Tally::default();
+    lost.add_named(Operation::Receive, "EOF", 70);
+    let client = Counts { tried: 1000, established: 1000, closed: 930, lost, ..Counts::default() };
+    let server = Counts { tried: 900, established: 900, open: 900, ..Counts::default() };
+    let story = Story::new().counts(SWARM, client).counts(REACTOR, server);
+    let gone = story.ended(REACTOR, "machine server gone: the connection dropped");
+    assert_eq!(gone.verdicts(), [(Cause::AgentDied, 1000)]);
+}
+
+#[test]
 fn a_killed_client_leaves_the_rest_untried() {
     let client = Counts { tried: 310, established: 300, open: 300, ..Counts::default() };
     let mut lost = Tally::default();

@@ -152,8 +152,9 @@ fn take_with_them(case: &Case, missing: &mut Missing, dead: &[(AgentId, &str)]) 
         let held: u64 = of_agents.map(|row| row.count).sum();
         // What waited in its queues was cut off as well, and whoever came later found nobody.
         let waited = case.clients.established.saturating_sub(case.server.established);
-        connections += missing.take_cut_off(held + waited);
-        connections += missing.take_unserved(held);
+        let cut_off = missing.take_cut_off(held + waited);
+        // Whom nobody told believes in the connection still.
+        connections += cut_off + missing.take_unserved(held + waited - cut_off);
         connections += missing.take_failed(Operation::Connect, &["ECONNREFUSED", "ECONNRESET"], u64::MAX);
     }
     let evidence = dead.iter().map(|(agent, how)| format!("{agent} ended with {how}")).collect();

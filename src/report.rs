@@ -122,7 +122,7 @@ pub struct Side {
     pub closed: u64,
     /// Processes that were started.
     pub processes: usize,
-    /// Threads of all processes; every agent is one thread.
+    /// Threads that work, one in each process; the first of each only waits for it.
     pub threads: usize,
     /// Private memory of all processes beyond what they had when empty, for each connection.
     pub user_bytes_per_connection: Option<f64>,

@@ -101,9 +101,9 @@ fn killed(case: &Case, missing: &mut Missing, role: Role) -> Finding {
 /// Before its kernel ends the server, a machine without memory drops packets and counts none: what then timed out, and
 /// nobody else has dropped, waited for it.
 fn gasping(case: &Case) -> Option<Suspect> {
-    let of_machine = |node: &str| case.history().growth(node, names::HOST_KILLS) > 0;
-    let dead =
-        case.ended(|agent| reactors(agent) && of_machine(&case.plan.nodes[node_of(case.plan, agent)].name));
+    // A limit of its own keeps nobody else from answering.
+    let unlimited = |agent| case.plan.nodes[node_of(case.plan, agent)].memory_limit.is_none();
+    let dead = case.ended(|agent| reactors(agent) && unlimited(agent));
     dead.iter().any(|(agent, how)| is_out_of_memory(case, *agent, how)).then(|| Suspect {
         drops: 1,
         evidence: vec!["connects timed out while its machine had no memory".to_owned()],

@@ -169,7 +169,8 @@ fn a_machine_that_is_cut_off_is_noticed() {
         left.len() == 1 && left[0]["what"].as_str().is_some_and(|what| what.starts_with("client-2")),
         "{left:?}"
     );
-    wait_for("the steward to end", Duration::from_secs(120), || world.processes("client-2").len() <= 1);
+    // It waits a minute for a word.
+    wait_for("the steward to end", Duration::from_secs(75), || world.processes("client-2").len() <= 1);
     world.cable("client-2", "up");
     assert_as_before(&world, &before);
 }

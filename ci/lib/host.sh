@@ -1,13 +1,14 @@
 # What a run could leave on this host, as lines of text that can be compared. To be sourced.
 
-# host_state NAME: NAME is what everything of ours has in its name. What others make meanwhile is left out: labs of
-# other names, and cgroups, which come and go with every session. Links, mounts and settings are compared as a whole.
+# host_state NAME: NAME is what everything of ours has in its name. Labs of others that come and go
+# meanwhile are left out, so that only what this script made, and the host's own, is compared.
 host_state() {
     {
         ip -o link 2>/dev/null | awk '{ print "link", $2 }'
         find /run/netns -mindepth 1 -name "*$1*" -printf 'namespace %p\n' 2>/dev/null
         awk '{ print "mount", $2, $3 }' /proc/self/mounts | without_other_labs
         awk '{ print "mount", $2, $3 }' /proc/self/mounts | { grep -e "$1" || true; }
+        find /sys/fs/cgroup -type d 2>/dev/null | without_other_labs | sed 's/^/cgroup /'
         find /sys/fs/cgroup -type d -name "*$1*" -printf 'cgroup %p\n' 2>/dev/null
         pgrep -f -- "$1" 2>/dev/null | grep -vx "$$" | sed 's/^/process /' || true
         host_settings

@@ -15,7 +15,7 @@ use super::hold::Passes;
 use super::mail::{Letters, Mailbox};
 use super::out_of_sight;
 use super::reactor::{self, Reactor};
-use super::swarm::{self, How, Swarm};
+use super::swarm::{self, Swarm};
 use super::{Order, ReactorOrder, SwarmOrder, Word};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -306,7 +306,7 @@ fn step(phase: &mut Phase, swarm: &mut Swarm, mail: &mut Mailbox) -> io::Result<
             Ok(None)
         }
         Phase::Drain => {
-            if !swarm.close_some(How::AtOnce) {
+            if !swarm.close_some() {
                 return Ok(Some(Duration::ZERO));
             }
             mail.send_counts(&swarm.counts())?;

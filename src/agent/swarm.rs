@@ -16,7 +16,6 @@ use super::SwarmOrder;
 use super::echo::{Echo, Moved};
 use super::errno::{self, CLOSED_BY_PEER};
 use super::tally::{Counts, Operation};
-pub use closing::How;
 
 /// Tokens from here on belong to the caller; below, a token is a connection's slot.
 pub const OUTSIDE: usize = 1 << 33;

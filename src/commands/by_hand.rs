@@ -9,7 +9,7 @@ use crate::agent::SwarmOrder;
 use crate::agent::errno;
 use crate::agent::hold::Passes;
 use crate::agent::reactor::{self, Reactor};
-use crate::agent::swarm::{How, Swarm};
+use crate::agent::swarm::Swarm;
 use crate::agent::tally::{Row, Tally};
 use crate::cli::{ClientArgs, ServerArgs};
 use crate::error::{Attempt, Error, Result};
@@ -129,7 +129,7 @@ pub fn client(args: &ClientArgs) -> Result<Exit> {
     tell_ends("failed", &counts.failed);
     hold(&mut swarm, args.hold.map(|hold| hold.0)).attempt(Exit::Broke, what)?;
     tell_ends("lost", &swarm.counts().lost);
-    while !swarm.close_some(How::AtOnce) {}
+    while !swarm.close_some() {}
     let all = counts.established == args.connections.0 && swarm.counts().lost.total() == 0;
     Ok(if all { Exit::Done } else { Exit::Expectation })
 }

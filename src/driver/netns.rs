@@ -76,7 +76,7 @@ impl NetnsDriver {
         Ok(())
     }
 
-    /// The pairs of each node in which links come together, in one batch made there: before 6.14 the kernel looks
+    /// The pairs of each node in which links come together, in one batch made there: an older kernel, as 6.1, looks
     /// for an index that is taken in the namespace it is asked from, and the host has links of its own.
     async fn tie(&self, plan: &Plan) -> Result<()> {
         let runtime = tokio::runtime::Handle::current();

@@ -40,7 +40,7 @@ pub struct End {
 
 #[derive(Clone, Debug)]
 pub enum Request {
-    /// Both ends are made at once, without ever being in the caller's namespace. The first is brought up;
+    /// Both ends are made at once, each straight in its namespace. The first is brought up;
     /// the kernel cannot bring up the other before they are tied.
     Veth(End, End),
     Up {

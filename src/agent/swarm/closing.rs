@@ -7,8 +7,8 @@ use crate::agent::close_at_once;
 use crate::agent::tally::Operation;
 
 /// How a connection is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
     /// As a program does: this side says that it is done, and remembers the connection for a while.
     Orderly,
     /// With at most one packet, and without TIME_WAIT.
@@ -24,9 +24,9 @@ impl Swarm {
         self.counts.failed.add_named(Operation::Connect, "ECANCELED", waiting as u64);
     }
 
-    /// Closes some of the connections. True: all are closed.
-    pub fn close_some(&mut self, how: How) -> bool {
-        self.close_up_to(BATCH, how)
+    /// Closes some of the connections, at once. True: all are closed.
+    pub fn close_some(&mut self) -> bool {
+        self.close_up_to(BATCH, How::AtOnce)
     }
 
     /// Closes a round, at most as fast as it was opened. How long until there is more to close; none: all are closed.

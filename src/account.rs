@@ -22,6 +22,8 @@ pub struct Account {
     /// Echo latencies in microseconds, and how many.
     latencies: BTreeMap<u64, u64>,
     pub samples: Vec<(Moment, Sample)>,
+    /// What stood at each pause on the way up.
+    pub plateaus: Vec<Plateau>,
     pub history: History,
     pub looks: u64,
     pub looking_us: u64,
@@ -45,6 +47,14 @@ pub struct Account {
     pub outcome: Option<Outcome>,
 }
 
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plateau {
+    /// Spent on opening connections until then.
+    pub seconds: f64,
+    pub totals: Totals,
+    pub sample: Sample,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Weight {
     pub empty: Option<u64>,
@@ -62,7 +72,7 @@ impl Account {
     pub fn see(&mut self, event: &Event) {
         match event {
             Event::Ended { phase, seconds } => {
-                self.seconds.insert(*phase, *seconds);
+                *self.seconds.entry(*phase).or_default() += seconds;
                 if *phase == Phase::Ramp {
                     self.ramped = self.totals().clients.established;
                 }
@@ -95,6 +105,11 @@ impl Account {
                 self.looks += 1;
                 self.looking_us += micros;
             }
+            Event::Kernel { moment: Moment::Plateau, sample } => self.plateaus.push(Plateau {
+                seconds: self.seconds.get(&Phase::Ramp).copied().unwrap_or_default(),
+                totals: self.totals(),
+                sample: sample.clone(),
+            }),
             Event::Kernel { moment, sample } => self.samples.push((*moment, sample.clone())),
             Event::AgentEnded { agent, how, planned: false } => self.lose_agent(*agent, how),
             Event::KernelSaid { agent, line } => self.kernel_said.push((*agent, line.clone())),

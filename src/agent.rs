@@ -34,8 +34,12 @@ pub use tally::{Counts, Tally};
 pub enum Order {
     Reactor(ReactorOrder),
     Swarm(SwarmOrder),
-    /// Reactor: accept. Swarm: connect.
+    /// Reactor: accept. Swarm: connect, until all of the stretch is tried.
     Go,
+    /// Swarm: connect, until so many of the stretch are tried.
+    GoUpTo {
+        tried: u64,
+    },
     /// Reactor: say your counts now, and not only when it is time.
     Tell,
     /// Say how much private memory you use.
@@ -104,9 +108,9 @@ pub enum Word {
     Accepting,
     /// Reactor: the table is full, the listeners went on to the next.
     Full,
-    /// Swarm: every connection of the round has been tried.
+    /// Swarm: every connection that it was to open by now has been tried.
     Ramped,
-    /// Swarm: at rest, with the latencies of its echoes as (microseconds, how many).
+    /// Swarm: at rest, with the latencies of its echoes since it last was, as (microseconds, how many).
     Rested {
         latencies: Vec<(u64, u64)>,
     },

@@ -38,6 +38,8 @@ impl fmt::Display for Phase {
 #[serde(rename_all = "snake_case")]
 pub enum Moment {
     Before,
+    /// A pause on the way up.
+    Plateau,
     Peak,
     Drained,
 }

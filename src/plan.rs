@@ -7,6 +7,7 @@ pub mod lowering;
 pub mod machines;
 pub mod memory;
 pub mod network;
+pub mod plateaus;
 pub mod processes;
 pub mod settings;
 pub mod tuple_sum;
@@ -153,13 +154,15 @@ pub struct Nat {
     pub ports: PortRange,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Ramp {
     pub rate: Rate,
     pub window: u32,
     pub timeout: Duration,
     pub until: Until,
     pub rounds: u32,
+    /// Connections at which the ramp pauses, from the lowest to the highest; all are below the lab's.
+    pub plateaus: Vec<u64>,
 }
 
 /// What each connection says while it is held.
@@ -259,6 +262,12 @@ impl Plan {
         self.swarms.iter().filter(|swarm| swarm.node == node).map(|swarm| swarm.count).sum()
     }
 
+    /// How many of its stretch each swarm tries until each plateau.
+    pub fn plateau_shares(&self) -> Vec<Vec<u64>> {
+        let counts: Vec<u64> = self.swarms.iter().map(|swarm| swarm.count).collect();
+        plateaus::shares(&counts, &self.ramp.plateaus)
+    }
+
     pub fn clients(&self) -> &[Node] {
         &self.nodes[1..self.router.map_or(self.nodes.len(), |router| router.node)]
     }
@@ -288,6 +297,7 @@ fn ramp(spec: &crate::spec::Spec) -> Ramp {
         timeout: ramp.timeout.0,
         until: ramp.until,
         rounds: ramp.rounds,
+        plateaus: ramp.plateaus.iter().map(|plateau| plateau.0).collect(),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod folder;
 pub mod junit;
 pub mod machines;
 pub mod memory;
+mod plateaus;
 #[cfg(test)]
 mod properties;
 pub mod text;
@@ -25,6 +26,7 @@ use crate::plan::Plan;
 use crate::spec::Until;
 use crate::teardown::{Leftover, Restored};
 pub use expectations::Expectation;
+pub use plateaus::Plateau;
 
 /// Where the figures of memory come from.
 const MEMORY_SOURCE: &str = "for each side: objects in use in /proc/slabinfo; as a whole: the growth of Slab, \
@@ -49,6 +51,9 @@ pub struct Report {
     pub lost: Ends,
     /// Established connections when the first one failed or was lost, where `ramp.until` is `breaks`.
     pub breaks_at: Option<u64>,
+    /// What stood at each of `ramp.plateaus` that was reached, at the end of its pause.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plateaus: Vec<Plateau>,
     /// How long each phase took.
     pub seconds: Seconds,
     /// Connections established per second, over the whole ramp.
@@ -104,7 +109,7 @@ pub struct Seconds {
     pub build: Option<f64>,
     /// From the first attempt to connect until the last was answered and the server held as many.
     pub ramp: Option<f64>,
-    /// Holding, with the measuring before it and the last look at every connection after it.
+    /// Holding, with the measuring before it and the last look at every connection after it; plateaus too.
     pub hold: Option<f64>,
     /// Closing, until both sides had closed everything.
     pub drain: Option<f64>,
@@ -206,6 +211,7 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
         untried: plan.asked().saturating_sub(totals.clients.tried),
         lost: ends(&totals.clients.lost),
         breaks_at: account.broke_at,
+        plateaus: Vec::new(),
         seconds: seconds(account),
         rate_per_second: account.rate_per_second().map(|rate| rate as u64),
         peak_rate_per_second: (account.peak_per_second > 0).then_some(account.peak_per_second),
@@ -238,6 +244,7 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
     };
     memory::fill(&mut report, plan, account);
     machines::fill(&mut report, plan, account);
+    plateaus::fill(&mut report, plan, account);
     explain_nulls(&mut report, plan);
     report.expectations = expectations::check(&plan.expect, &report);
     report.exit = exit(&report).code();

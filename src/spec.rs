@@ -191,6 +191,9 @@ pub struct RampSpec {
     pub rounds: u32,
     /// When to stop opening connections.
     pub until: Until,
+    /// Where to pause on the way, as long as `hold`, for example `[2K, 5K]`: what stood there is in the report.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plateaus: Vec<Count>,
 }
 
 /// When to stop opening connections.
@@ -353,6 +356,7 @@ impl Default for RampSpec {
             timeout: Period(Duration::from_secs(10)),
             until: Until::Done,
             rounds: 1,
+            plateaus: Vec::new(),
         }
     }
 }

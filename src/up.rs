@@ -140,12 +140,16 @@ impl<'a, D: Driver> Run<'a, D> {
         self.weigh().await;
         self.sample(Moment::Peak).await;
         self.faults_begin(FaultMoment::Hold).await;
+        self.hold_on().await;
+        self.end(Phase::Hold, began);
+    }
+
+    async fn hold_on(&mut self) {
         if !self.plan.hold.is_zero() {
             self.crew.order_all(crew::swarms, &Order::Hold).await;
             self.pump_for(self.plan.hold, |_| false).await;
         }
         self.rest().await;
-        self.end(Phase::Hold, began);
     }
 
     async fn weigh(&mut self) {

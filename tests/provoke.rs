@@ -76,6 +76,33 @@ fn rounds_close_in_order_and_open_again() {
 }
 
 #[test]
+fn a_ramp_pauses_on_plateaus_and_goes_on() {
+    need_root();
+    let lab = TestLab::new("plateaus");
+    let text = "connections: 9K\nclients: {count: 2, processes: 2}\nserver: {reactors: 2}\nhold: 1s\n\
+                traffic: {kind: echo, every: 300ms}\nramp: {plateaus: [1500, 6K], rate: 20K/s}\n\
+                faults: [{at: ramp, established: 6000, do: kill, agent: swarm-1}]\n";
+    let (_, report) = lab.up(text, &[]);
+    is_accounted_for(&lab, &report);
+    let [first, second] = report["plateaus"].as_array().expect("plateaus").as_slice() else {
+        panic!("two plateaus: {report:#}");
+    };
+    for field in ["connections", "established", "open", "server_open"] {
+        assert_eq!(first[field], 1_500, "{first:#}");
+    }
+    assert!(first["kernel_bytes_per_connection"].as_f64() > Some(2_000.0), "{first:#}");
+    // A fourth of the 6,000 was lost on the second.
+    assert_eq!((&second["established"], &second["lost"]), (&6_000.into(), &1_500.into()), "{second:#}");
+    assert_eq!((&second["open"], &second["server_open"]), (&4_500.into(), &4_500.into()), "{second:#}");
+    assert_eq!((&report["established"], &report["untried"]), (&8_250.into(), &750.into()), "{report:#}");
+    let seconds = |at: &Value| at["ramp_seconds"].as_f64().expect("seconds");
+    assert!(seconds(second) > 0.25 && seconds(second) > seconds(first), "6,000 at 20K/s: {second:#}");
+    let echo = &report["echo"];
+    let answered = echo["answered"].as_u64().expect("answers");
+    assert!(answered > 3_000 && echo["wrong"] == 0, "messages on every plateau: {echo:#}");
+}
+
+#[test]
 fn processes_and_links_break_on_purpose() {
     need_root();
     let lab = TestLab::new("broken");

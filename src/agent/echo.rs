@@ -21,7 +21,7 @@ const LATE: Duration = Duration::from_millis(100);
 /// One connection's message on its way. Kept small: there is one for every connection.
 #[derive(Clone, Copy, Default)]
 struct Talk {
-    /// Microseconds since the echo began.
+    /// Microseconds since `epoch`.
     sent_at: u32,
     put: u32,
     got: u32,
@@ -33,6 +33,7 @@ struct Talk {
 pub struct Echo {
     size: u32,
     every: Duration,
+    epoch: Instant,
     began: Instant,
     /// Messages due since the beginning that were looked at: connection `due % count`, round `due / count`.
     due: u64,
@@ -57,6 +58,7 @@ impl Echo {
         Ok(Echo {
             size: order.size,
             every: Duration::from_millis(order.every_ms.max(1)),
+            epoch: Instant::now(),
             began: Instant::now(),
             due: 0,
             talks: vec![Talk::default(); connections],
@@ -70,6 +72,7 @@ impl Echo {
 
     pub fn begin(&mut self) {
         self.began = Instant::now();
+        self.due = 0;
         self.speaking = true;
     }
 
@@ -92,11 +95,13 @@ impl Echo {
         self.talks.iter().filter(|talk| talk.waiting).count() as u64
     }
 
-    pub fn latencies(&self) -> Vec<(u64, u64)> {
-        self.latencies
-            .iter_recorded()
-            .map(|step| (step.value_iterated_to(), step.count_since_last_iteration()))
-            .collect()
+    /// Those since they were last taken.
+    pub fn take_latencies(&mut self) -> Vec<(u64, u64)> {
+        let recorded = self.latencies.iter_recorded();
+        let taken =
+            recorded.map(|step| (step.value_iterated_to(), step.count_since_last_iteration())).collect();
+        self.latencies.reset();
+        taken
     }
 
     /// The next connection whose turn it is to speak, or how long nobody's turn comes.
@@ -124,7 +129,7 @@ impl Echo {
     }
 
     pub fn speak(&mut self, slot: usize, connection: impl AsFd) -> Moved {
-        let now = self.began.elapsed().as_micros() as u32;
+        let now = self.epoch.elapsed().as_micros() as u32;
         let talk = &mut self.talks[slot];
         *talk = Talk { sent_at: now, round: talk.round.wrapping_add(1), waiting: true, ..Talk::default() };
         self.counts.sent += 1;
@@ -186,7 +191,7 @@ impl Echo {
             return;
         }
         self.counts.answered += 1;
-        let now = self.began.elapsed().as_micros() as u32;
+        let now = self.epoch.elapsed().as_micros() as u32;
         self.latencies.saturating_record(u64::from(now.wrapping_sub(talk.sent_at)).max(1));
     }
 
@@ -239,8 +244,9 @@ mod tests {
         reflect(&mut theirs, |_| {});
         assert!(matches!(echo.hear(0, &ours), Moved::Alive));
         assert_eq!(echo.counts(), EchoCounts { sent: 1, answered: 1, ..EchoCounts::default() });
-        assert_eq!(echo.latencies().iter().map(|(_, count)| count).sum::<u64>(), 1);
+        assert_eq!(echo.take_latencies().iter().map(|(_, count)| count).sum::<u64>(), 1);
         assert_eq!(echo.outstanding(), 0);
+        assert_eq!(echo.take_latencies(), [], "they are told once");
     }
 
     #[test]

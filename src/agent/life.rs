@@ -293,7 +293,7 @@ fn step(phase: &mut Phase, swarm: &mut Swarm, mail: &mut Mailbox) -> io::Result<
                 return Ok(Some(Duration::ZERO));
             }
             mail.send_counts(&swarm.counts())?;
-            mail.send(&Word::Rested { latencies: swarm.latencies() })?;
+            mail.send(&Word::Rested { latencies: swarm.take_latencies() })?;
             *phase = Phase::Idle;
             Ok(None)
         }
@@ -326,7 +326,11 @@ fn obey_as_swarm(
 ) -> io::Result<Phase> {
     Ok(match order {
         Order::Go => {
-            swarm.begin();
+            swarm.go(u64::MAX);
+            Phase::Ramp
+        }
+        Order::GoUpTo { tried } => {
+            swarm.go(*tried);
             Phase::Ramp
         }
         Order::Hold => {

@@ -30,7 +30,10 @@ pub struct Swarm {
     events: Events,
     order: SwarmOrder,
     share_sources: bool,
-    began: Option<Instant>,
+    /// When connecting began, or went on, and how many of the round had been tried then.
+    began: Option<(Instant, u64)>,
+    /// How many of the stretch are to be tried before this swarm waits for another order.
+    up_to: u64,
     /// Rounds before this one: each tried every connection of the stretch, or was given up.
     rounds_before: u64,
     /// Connects begun before this round.
@@ -62,6 +65,7 @@ impl Swarm {
             events: Events::with_capacity(EVENTS),
             share_sources,
             began: None,
+            up_to: 0,
             rounds_before: 0,
             tried_before: 0,
             round_closing: None,
@@ -88,9 +92,17 @@ impl Swarm {
         self.counts.established
     }
 
-    /// Begins a round; the first one too.
-    pub fn begin(&mut self) {
-        if self.began.replace(Instant::now()).is_some() || self.tried_before < self.counts.tried {
+    /// Connects up to so many of the stretch: goes on with a round, or begins the next one if it was closed.
+    pub fn go(&mut self, up_to: u64) {
+        if self.began.is_none() {
+            self.begin_round();
+        }
+        self.began = Some((Instant::now(), self.tried()));
+        self.up_to = up_to.min(self.order.count);
+    }
+
+    fn begin_round(&mut self) {
+        if self.tried_before < self.counts.tried {
             self.rounds_before += 1;
             self.tried_before = self.counts.tried;
         }
@@ -103,22 +115,22 @@ impl Swarm {
         self.counts.tried - self.tried_before
     }
 
-    /// Every connection of the stretch has been tried in this round, and has been answered or not.
+    /// Every connection that was to be opened by now has been tried, and has been answered or not.
     pub fn ramped(&self) -> bool {
-        self.tried() == self.order.count && self.waiting.is_empty()
+        self.tried() >= self.up_to && self.waiting.is_empty()
     }
 
     /// Opens the next connections, as many as rate and window allow. How long to wait for the next ones;
     /// none: nothing is due until an event comes.
     pub fn ramp(&mut self) -> Option<Duration> {
-        let began = self.began?;
+        let (began, before) = self.began?;
         let room = u64::from(self.order.window).saturating_sub(self.waiting.len() as u64);
-        let left = self.order.count - self.tried();
+        let left = self.up_to.saturating_sub(self.tried());
         let due = match self.order.rate {
             None => left,
             Some(rate) => {
                 let due = began.elapsed().as_secs_f64() * rate as f64;
-                left.min((due as u64 + 1).saturating_sub(self.tried()))
+                left.min((before + due as u64 + 1).saturating_sub(self.tried()))
             }
         };
         for _ in 0..due.min(room).min(BATCH) {
@@ -129,13 +141,13 @@ impl Swarm {
                 break;
             }
         }
-        let left = self.order.count - self.tried();
+        let left = self.up_to.saturating_sub(self.tried());
         let deadline = self.deadlines.front().map(|(at, _)| at.saturating_duration_since(Instant::now()));
         match self.order.rate {
             _ if left == 0 || self.waiting.len() >= self.order.window as usize => deadline,
             None => Some(Duration::ZERO),
             Some(rate) => {
-                let next = self.tried() as f64 / rate as f64;
+                let next = (self.tried() - before) as f64 / rate as f64;
                 let next = Duration::from_secs_f64((next - began.elapsed().as_secs_f64()).max(0.0));
                 Some(deadline.map_or(next, |deadline| next.min(deadline)))
             }
@@ -312,8 +324,9 @@ impl Swarm {
         self.echo.as_ref().map_or(0, Echo::outstanding)
     }
 
-    pub fn latencies(&self) -> Vec<(u64, u64)> {
-        self.echo.as_ref().map(Echo::latencies).unwrap_or_default()
+    /// Of the echoes since this was last asked.
+    pub fn take_latencies(&mut self) -> Vec<(u64, u64)> {
+        self.echo.as_mut().map(Echo::take_latencies).unwrap_or_default()
     }
 
     /// Looks at some of the connections that nobody watches, and counts those that have ended. Where to go on; none:

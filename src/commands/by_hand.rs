@@ -112,7 +112,7 @@ pub fn client(args: &ClientArgs) -> Result<Exit> {
     }
     let mut swarm = Swarm::new(order(args, count)?).attempt(Exit::Broke, what)?;
     let mut teller = Teller { what: "connected", began: None, told: 0 };
-    swarm.begin();
+    swarm.go(u64::MAX);
     while !swarm.ramped() {
         let wait = swarm.ramp();
         swarm.turn(Some(wait.map_or(LOOK, |wait| wait.min(LOOK)))).attempt(Exit::Broke, what)?;

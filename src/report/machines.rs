@@ -45,10 +45,7 @@ pub fn fill(report: &mut Report, plan: &Plan, account: &Account) {
         let at = |moment| account.sample(moment).filter(|sample| sample.places.contains_key(&node.name));
         let (before, peak) = (at(Moment::Before), at(Moment::Peak));
         let level = |sample: Option<&Sample>, name| sample?.level(&node.name, name);
-        let used = |sample| {
-            let (total, free) = (level(sample, names::MEMORY_TOTAL), level(sample, names::MEMORY_AVAILABLE));
-            total.zip(free).map(|(total, free)| total.saturating_sub(free))
-        };
+        let used = |sample: Option<&Sample>| used(sample?, &node.name);
         let kills = |sample: &Sample| sample.places.get(&node.name)?.counters.get(names::HOST_KILLS).copied();
         let last = account.samples.iter().rev().find_map(|(_, sample)| kills(sample));
         let mut lines = account.kernel_said.iter().filter(|(agent, _)| node_of(plan, *agent) == index);
@@ -69,6 +66,13 @@ pub fn fill(report: &mut Report, plan: &Plan, account: &Account) {
     let machines = plan.nodes.iter().zip(&plan.machines).enumerate();
     report.machines = machines.map(machine).collect();
     explain_nulls(report);
+}
+
+/// A machine's memory in use: all but what is available.
+pub(super) fn used(sample: &Sample, node: &str) -> Option<u64> {
+    let (total, free) =
+        (sample.level(node, names::MEMORY_TOTAL), sample.level(node, names::MEMORY_AVAILABLE));
+    total.zip(free).map(|(total, free)| total.saturating_sub(free))
 }
 
 fn explain_nulls(report: &mut Report) {

@@ -15,7 +15,7 @@ const BOUND: &[&str] = &["tcp_bind_bucket", "tcp_bind2_bucket"];
 const ALIKE: &[&str] = &["TCP", "sock_inode_cache", "filp", "dentry", "request_sock_TCP"];
 
 /// Below this many connections the noise of the machine is larger than what they take.
-const TOO_FEW: u64 = 1_000;
+pub(super) const TOO_FEW: u64 = 1_000;
 
 pub fn fill(report: &mut Report, plan: &Plan, account: &Account) {
     let Some(peak) = account.sample(Moment::Peak) else {
@@ -102,6 +102,6 @@ fn absent_split(report: &mut Report, why: &str) {
     }
 }
 
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }

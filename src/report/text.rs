@@ -1,7 +1,7 @@
 //! The last lines of a run, for people.
 
 use super::machines::Machine;
-use super::{Ends, Report, Side};
+use super::{Ends, Plateau, Report, Side};
 use crate::agent::errno;
 use crate::agent::tally::{Operation, Row};
 use crate::diagnose::explain;
@@ -21,6 +21,7 @@ pub fn lines(report: &Report) -> Vec<String> {
             grouped(report.untried)
         ),
     );
+    report.plateaus.iter().for_each(|passed| line("plateau", plateau(passed)));
     if let Some(established) = report.breaks_at {
         line("breaks", format!("the first connection was missing at {} established", grouped(established)));
     }
@@ -46,6 +47,19 @@ pub fn lines(report: &Report) -> Vec<String> {
         line("expected", format!("{} {}, got {}", unmet.name, unmet.wanted, unmet.got));
     }
     lines
+}
+
+fn plateau(plateau: &Plateau) -> String {
+    let held = plateau.open.min(plateau.server_open);
+    let (of, lost) = (grouped(plateau.connections), grouped(plateau.lost));
+    let mut text = format!("{} of {of} held, {lost} lost · {:.1} s", grouped(held), plateau.ramp_seconds);
+    if let Some(bytes) = plateau.kernel_bytes_per_connection {
+        text += &format!(" · kernel {:.2} KB each", bytes / 1000.0);
+    }
+    for (node, growth) in &plateau.machines_growth {
+        text += &format!(" · {node} +{:.2} GB", *growth as f64 / 1e9);
+    }
+    text
 }
 
 fn setting(restored: &Restored) -> String {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::{DriverKind, MachineSpec, NetworkKind, Spec};
+use super::{DriverKind, MachineSpec, NetworkKind, RampSpec, Spec};
 use crate::units::{Bytes, Period, Share, Subnet, grouped, quoted};
 
 const LARGEST_MESSAGE: Bytes = Bytes(1 << 20);
@@ -37,6 +37,7 @@ pub(super) fn validate(spec: &Spec) -> Checked {
     settings("sysctl.router", &spec.sysctl.router, true)?;
     network::network(spec)?;
     super::faults::validate(&spec.faults, spec.ramp.rounds)?;
+    plateaus(spec)?;
     expectations(spec)
 }
 
@@ -127,6 +128,23 @@ fn at_least_one(spec: &Spec) -> Checked {
     ];
     for (path, value) in given {
         check(value != Some(0), path, || format!("`{path}` is 0"), "make it 1 or more")?;
+    }
+    Ok(())
+}
+
+fn plateaus(spec: &Spec) -> Checked {
+    let RampSpec { plateaus, rounds, .. } = &spec.ramp;
+    let why = || format!("with {rounds} rounds there would be no telling which round it is in");
+    check(plateaus.is_empty() || *rounds == 1, "ramp.plateaus", why, "leave `rounds` out")?;
+    let mut below = 0;
+    for (index, plateau) in plateaus.iter().enumerate() {
+        let path = format!("ramp.plateaus[{index}]");
+        let why = || format!("{} are not more than the {} before", grouped(plateau.0), grouped(below));
+        check(plateau.0 > below, &path, why, "write them from the lowest to the highest")?;
+        let all = spec.connections;
+        let why = || format!("{} are not fewer than the {} of the lab", grouped(plateau.0), grouped(all));
+        check(plateau.0 < all, &path, why, "at the end it is held anyway: leave it out")?;
+        below = plateau.0;
     }
     Ok(())
 }

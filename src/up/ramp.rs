@@ -9,7 +9,7 @@ use crate::agent::Order;
 use crate::crew;
 use crate::driver::{AgentId, Driver};
 use crate::error::Result;
-use crate::event::{Event, Phase};
+use crate::event::{Event, Moment as Glance, Phase};
 use crate::spec::{Moment, Until};
 
 /// Who is next, while the ramp goes on.
@@ -17,6 +17,8 @@ use crate::spec::{Moment, Until};
 pub struct RampState {
     pub next_swarm: u32,
     pub ramping: u32,
+    /// How many each swarm is to try now; none: all of its stretch.
+    pub up_to: Option<Vec<u64>>,
     pub next_reactor: u32,
     /// What the last progress told, and when.
     pub told: (u64, Option<Instant>),
@@ -30,16 +32,52 @@ impl<D: Driver> Run<'_, D> {
         let began = self.begin(Phase::Ramp);
         self.crew.order(AgentId::Reactor(0), &Order::Go).await;
         self.faults_begin(Moment::Ramp).await;
+        let began = self.over_plateaus(began).await;
         for round in 1..=self.plan.ramp.rounds {
-            self.open_all().await;
-            if round == self.plan.ramp.rounds || self.has_broken() || !self.goes_on() {
+            if self.has_ended() {
                 break;
             }
-            self.log.tell(Event::RoundOver { round });
-            self.close_all().await;
+            if round > 1 {
+                self.log.tell(Event::RoundOver { round: round - 1 });
+                self.close_all().await;
+            }
+            self.open_all().await;
         }
+        self.end_ramp(began);
+    }
+
+    /// Returns when the stretch after the last plateau began.
+    async fn over_plateaus(&mut self, mut began: Instant) -> Instant {
+        for shares in self.plan.plateau_shares() {
+            self.ramp.up_to = Some(shares);
+            self.open_all().await;
+            if self.has_ended() {
+                break;
+            }
+            self.end_ramp(began);
+            self.stay().await;
+            began = self.begin(Phase::Ramp);
+        }
+        self.ramp.up_to = None;
+        began
+    }
+
+    fn end_ramp(&mut self, began: Instant) {
         self.tell_progress();
         self.end(Phase::Ramp, began);
+    }
+
+    /// There is nothing more to open, whatever was planned.
+    fn has_ended(&self) -> bool {
+        self.has_broken() || !self.goes_on()
+    }
+
+    /// Holds what is open on a plateau, and tells what stands there.
+    async fn stay(&mut self) {
+        let began = self.begin(Phase::Hold);
+        self.hold_on().await;
+        self.sample(Glance::Plateau).await;
+        self.end(Phase::Hold, began);
     }
 
     async fn open_all(&mut self) {
@@ -145,12 +183,17 @@ impl<D: Driver> Run<'_, D> {
         // A run that is on its way down opens nothing more.
         while self.interrupts.stopped().is_none() && (self.ramp.next_swarm as usize) < self.plan.swarms.len()
         {
-            let swarm = AgentId::Swarm(self.ramp.next_swarm);
+            let index = self.ramp.next_swarm;
+            let swarm = AgentId::Swarm(index);
             self.ramp.next_swarm += 1;
             // One that has ended meanwhile has no turn.
             if !self.crew.living(|agent| agent == swarm).is_empty() {
                 self.ramp.ramping += 1;
-                return self.crew.order(swarm, &Order::Go).await;
+                let order = match &self.ramp.up_to {
+                    None => Order::Go,
+                    Some(shares) => Order::GoUpTo { tried: shares[index as usize] },
+                };
+                return self.crew.order(swarm, &order).await;
             }
         }
     }

@@ -70,8 +70,13 @@ impl Good {
                 voices.say(agent, ready());
             }
             Order::Go if agent == SERVER => voices.say(agent, Word::Accepting),
-            Order::Go => {
-                self.connect(voices, agent, self.share[&agent]);
+            Order::Go | Order::GoUpTo { .. } => {
+                let share = match order {
+                    Order::GoUpTo { tried } => *tried,
+                    _ => self.share[&agent],
+                };
+                let open = self.counts.get(&agent).map_or(0, |counts| counts.open);
+                self.connect(voices, agent, share - open);
                 voices.say(agent, Word::Ramped);
             }
             Order::Weigh => voices.say(agent, Word::Weight { private_bytes: Some(1) }),

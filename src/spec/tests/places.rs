@@ -48,6 +48,10 @@ fn every_other_wrong_input_is_shown_at_its_place() {
         ("connections: 1\nclients: {processes: none}\n", (2, 22, 4), "is not a number of processes"),
         ("connections: 1\nanyway: yes\n", (2, 9, 3), "`anyway` is the text `yes`"),
         ("connections: 1\nramp: {rounds: 0}\n", (2, 16, 1), "`ramp.rounds` is 0"),
+        ("connections: 9\nramp: {plateaus: [5, 9]}\n", (2, 22, 1), "9 are not fewer than the 9"),
+        ("connections: 9\nramp: {plateaus: [5, 5]}\n", (2, 22, 1), "5 are not more than the 5"),
+        ("connections: 9\nramp: {plateaus: [0]}\n", (2, 19, 1), "0 are not more than the 0"),
+        ("connections: 9\nramp: {plateaus: [5], rounds: 2}\n", (2, 18, 3), "with 2 rounds"),
         ("connections: 1\nfaults: [{agent: server}]\n", (2, 10, 15), "the key `do` is missing"),
         (
             "connections: 1\nfaults: [{do: hit, agent: server}]\n",

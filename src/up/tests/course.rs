@@ -24,6 +24,42 @@ fn all_goes_well() {
 }
 
 #[test]
+fn the_ramp_pauses_on_plateaus() {
+    let lived = live_more("ramp: {plateaus: [205, 700]}\n", script(|_, _, _, _| false));
+    lived.result.as_ref().expect("a good run");
+    let (ramp, hold) = (Phase::Ramp, Phase::Hold);
+    assert_eq!(lived.phases, [Phase::Build, ramp, hold, ramp, hold, ramp, hold, Phase::Drain, Phase::Down]);
+    let plateaus = &lived.report.plateaus;
+    let counts: Vec<[u64; 4]> =
+        plateaus.iter().map(|at| [at.connections, at.established, at.open, at.server_open]).collect();
+    assert_eq!(counts, [[205; 4], [700; 4]]);
+    assert_eq!((lived.report.established, lived.report.exit()), (1000, Exit::Done));
+    assert_eq!((lived.orders("GoUpTo").len(), lived.orders("Go").len()), (20, 20 + 11));
+    assert!(lived.report.seconds.hold >= Some(180.0), "three times 60 s: {:?}", lived.report.seconds);
+}
+
+#[test]
+fn a_run_that_breaks_before_a_plateau_goes_no_further() {
+    let lived = live_more(
+        "ramp: {plateaus: [500, 700], until: breaks}\n",
+        script(|good, voices, agent, order| {
+            let breaks = agent == AgentId::Swarm(9) && *order == (Order::GoUpTo { tried: 70 });
+            if breaks {
+                good.count(voices, agent, |counts| {
+                    counts.tried += 1;
+                    counts.failed.add(Operation::Connect, rustix::io::Errno::TIMEDOUT);
+                });
+            }
+            breaks
+        }),
+    );
+    let report = &lived.report;
+    assert_eq!((report.breaks_at, report.plateaus.len()), (Some(680), 1));
+    assert_eq!((report.failed.total, report.untried), (1, 319));
+    assert_eq!(lived.orders("GoUpTo").len() + 1, lived.orders("Go").len(), "no swarm: {:?}", lived.done);
+}
+
+#[test]
 fn a_few_at_a_time_close_until_they_do_not_get_on() {
     let told: Rc<RefCell<Vec<(AgentId, Instant)>>> = Rc::default();
     let list = Rc::clone(&told);

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::plan::machines::{Clock, Placed};
 use crate::plan::{HostSetting, LinkEnd, Node, Plan, Role, Router, TupleSum};
-use crate::units::{grouped, human_bytes};
+use crate::units::{Period, grouped, human_bytes};
 
 /// Nodes shown one by one; of more, the first and the last.
 const SHOWN: usize = 6;
@@ -185,7 +185,7 @@ fn processes(plan: &Plan) -> Vec<String> {
     let reactors = &plan.reactors;
     let most = plan.swarms.iter().map(|swarm| swarm.count).max().unwrap_or(0);
     let nofile = plan.swarms.iter().map(|swarm| swarm.nofile).max().unwrap_or(0);
-    vec![
+    let mut lines = vec![
         format!(
             " reactors     {} × up to {} connections, {} descriptors each, accept queues of {}",
             grouped(reactors.count.into()),
@@ -200,7 +200,12 @@ fn processes(plan: &Plan) -> Vec<String> {
             grouped(nofile),
             plan.swarms_at_once,
         ),
-    ]
+    ];
+    let plateaus: Vec<String> = plan.ramp.plateaus.iter().map(|plateau| grouped(*plateau)).collect();
+    if !plateaus.is_empty() {
+        lines.push(format!(" plateaus     {}, {} on each", plateaus.join(" · "), Period(plan.hold)));
+    }
+    lines
 }
 
 fn settings(plan: &Plan) -> Vec<String> {

@@ -32,34 +32,36 @@ impl<D: Driver> Run<'_, D> {
         let began = self.begin(Phase::Ramp);
         self.crew.order(AgentId::Reactor(0), &Order::Go).await;
         self.faults_begin(Moment::Ramp).await;
-        let began = self.over_plateaus(began).await;
+        let Some(began) = self.over_plateaus(began).await else { return };
         for round in 1..=self.plan.ramp.rounds {
-            if self.has_ended() {
+            self.open_all().await;
+            if round == self.plan.ramp.rounds || self.has_ended() {
                 break;
             }
-            if round > 1 {
-                self.log.tell(Event::RoundOver { round: round - 1 });
-                self.close_all().await;
-            }
-            self.open_all().await;
+            self.log.tell(Event::RoundOver { round });
+            self.close_all().await;
         }
         self.end_ramp(began);
     }
 
-    /// Returns when the stretch after the last plateau began.
-    async fn over_plateaus(&mut self, mut began: Instant) -> Instant {
+    /// Returns when the stretch after the last plateau began; none: there is nothing more to open.
+    async fn over_plateaus(&mut self, mut began: Instant) -> Option<Instant> {
         for shares in self.plan.plateau_shares() {
             self.ramp.up_to = Some(shares);
             self.open_all().await;
-            if self.has_ended() {
-                break;
-            }
             self.end_ramp(began);
+            if self.has_ended() {
+                return None;
+            }
             self.stay().await;
+            self.stop_if_broken().await;
+            if self.has_ended() {
+                return None;
+            }
             began = self.begin(Phase::Ramp);
         }
         self.ramp.up_to = None;
-        began
+        Some(began)
     }
 
     fn end_ramp(&mut self, began: Instant) {

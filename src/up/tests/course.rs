@@ -60,6 +60,23 @@ fn a_run_that_breaks_before_a_plateau_goes_no_further() {
 }
 
 #[test]
+fn what_is_lost_on_a_plateau_is_where_it_breaks() {
+    let script = script(|good, voices, agent, order| {
+        if agent == AgentId::Swarm(3) && *order == Order::Hold {
+            good.count(voices, agent, |counts| {
+                counts.lost.add(Operation::Receive, rustix::io::Errno::CONNRESET);
+                counts.open -= 1;
+            });
+        }
+        false
+    });
+    let lived = live_more("ramp: {plateaus: [500], until: breaks}\n", script);
+    let report = &lived.report;
+    assert_eq!((report.breaks_at, report.established, report.untried), (Some(500), 500, 500));
+    assert_eq!((report.plateaus[0].lost, report.plateaus[0].open), (1, 499));
+}
+
+#[test]
 fn a_few_at_a_time_close_until_they_do_not_get_on() {
     let told: Rc<RefCell<Vec<(AgentId, Instant)>>> = Rc::default();
     let list = Rc::clone(&told);

@@ -148,9 +148,10 @@ impl<'a> Call<'a> {
             "ClearAllForwardings=yes",
             "PermitLocalCommand=no",
             "ConnectTimeout=15",
-            // A machine that is gone is noticed within ten seconds or a little more.
-            "ServerAliveInterval=3",
-            "ServerAliveCountMax=3",
+            // A machine that is gone is noticed within half a minute or a little more. One that looks for memory may
+            // not answer for ten seconds, and is still there.
+            "ServerAliveInterval=5",
+            "ServerAliveCountMax=6",
         ];
         command
             .args(options.iter().flat_map(|option| ["-o", option]))

@@ -34,11 +34,11 @@ pub use tally::{Counts, Tally};
 pub enum Order {
     Reactor(ReactorOrder),
     Swarm(SwarmOrder),
-    /// Reactor: accept. Swarm: connect, until all of the stretch is tried.
-    Go,
+    /// Reactor: accept.
+    Accept,
     /// Swarm: connect, until so many of the stretch are tried.
-    GoUpTo {
-        tried: u64,
+    Connect {
+        up_to: u64,
     },
     /// Reactor: say your counts now, and not only when it is time.
     Tell,

@@ -61,7 +61,7 @@ impl Crew {
     /// Whoever cannot be written to has ended, and that is heard.
     pub async fn order(&mut self, agent: AgentId, order: &Order) {
         let Some(member) = self.members.get_mut(&agent) else { return };
-        member.ramping |= matches!(order, Order::Go | Order::GoUpTo { .. });
+        member.ramping |= matches!(order, Order::Connect { .. });
         // Told to rest, it connects no more.
         member.ramping &= *order != Order::Rest;
         member.draining |= *order == Order::Drain;

@@ -264,8 +264,12 @@ impl Plan {
 
     /// How many of its stretch each swarm tries until each plateau.
     pub fn plateau_shares(&self) -> Vec<Vec<u64>> {
-        let counts: Vec<u64> = self.swarms.iter().map(|swarm| swarm.count).collect();
-        plateaus::shares(&counts, &self.ramp.plateaus)
+        plateaus::shares(&self.stretches(), &self.ramp.plateaus)
+    }
+
+    /// How many connections each swarm opens.
+    pub fn stretches(&self) -> Vec<u64> {
+        self.swarms.iter().map(|swarm| swarm.count).collect()
     }
 
     pub fn clients(&self) -> &[Node] {

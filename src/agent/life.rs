@@ -200,7 +200,7 @@ fn obey_as_reactor(
     mail: &mut Mailbox,
 ) -> io::Result<()> {
     match order {
-        Order::Go => {
+        Order::Accept => {
             reactor.accept()?;
             mail.send(&Word::Accepting)
         }
@@ -325,12 +325,8 @@ fn obey_as_swarm(
     patience: Duration,
 ) -> io::Result<Phase> {
     Ok(match order {
-        Order::Go => {
-            swarm.go(u64::MAX);
-            Phase::Ramp
-        }
-        Order::GoUpTo { tried } => {
-            swarm.go(*tried);
+        Order::Connect { up_to } => {
+            swarm.go(*up_to);
             Phase::Ramp
         }
         Order::Hold => {

@@ -9,16 +9,16 @@ use crate::agent::Order;
 use crate::crew;
 use crate::driver::{AgentId, Driver};
 use crate::error::Result;
-use crate::event::{Event, Moment as Glance, Phase};
-use crate::spec::{Moment, Until};
+use crate::event::{Event, Moment, Phase};
+use crate::spec::{Moment as FaultMoment, Until};
 
 /// Who is next, while the ramp goes on.
 #[derive(Default)]
 pub struct RampState {
     pub next_swarm: u32,
     pub ramping: u32,
-    /// How many each swarm is to try now; none: all of its stretch.
-    pub up_to: Option<Vec<u64>>,
+    /// How many of its stretch each swarm is to try now.
+    pub up_to: Vec<u64>,
     pub next_reactor: u32,
     /// What the last progress told, and when.
     pub told: (u64, Option<Instant>),
@@ -30,8 +30,8 @@ impl<D: Driver> Run<'_, D> {
             return;
         }
         let began = self.begin(Phase::Ramp);
-        self.crew.order(AgentId::Reactor(0), &Order::Go).await;
-        self.faults_begin(Moment::Ramp).await;
+        self.crew.order(AgentId::Reactor(0), &Order::Accept).await;
+        self.faults_begin(FaultMoment::Ramp).await;
         let Some(began) = self.over_plateaus(began).await else { return };
         for round in 1..=self.plan.ramp.rounds {
             self.open_all().await;
@@ -47,7 +47,7 @@ impl<D: Driver> Run<'_, D> {
     /// Returns when the stretch after the last plateau began; none: there is nothing more to open.
     async fn over_plateaus(&mut self, mut began: Instant) -> Option<Instant> {
         for shares in self.plan.plateau_shares() {
-            self.ramp.up_to = Some(shares);
+            self.ramp.up_to = shares;
             self.open_all().await;
             self.end_ramp(began);
             if self.has_ended() {
@@ -60,7 +60,7 @@ impl<D: Driver> Run<'_, D> {
             }
             began = self.begin(Phase::Ramp);
         }
-        self.ramp.up_to = None;
+        self.ramp.up_to = self.plan.stretches();
         Some(began)
     }
 
@@ -78,7 +78,7 @@ impl<D: Driver> Run<'_, D> {
     async fn stay(&mut self) {
         let began = self.begin(Phase::Hold);
         self.hold_on().await;
-        self.sample(Glance::Plateau).await;
+        self.sample(Moment::Plateau).await;
         self.end(Phase::Hold, began);
     }
 
@@ -100,7 +100,7 @@ impl<D: Driver> Run<'_, D> {
 
     /// Ends a round: the clients close everything, and the server takes it for what it is.
     async fn close_all(&mut self) {
-        self.faults_begin(Moment::Closing).await;
+        self.faults_begin(FaultMoment::Closing).await;
         self.crew.order_all(crew::reactors, &Order::RoundEnds { going_on: true }).await;
         self.hear_answers(PROMPT).await;
         self.crew.order_all(crew::swarms, &Order::Close).await;
@@ -191,11 +191,8 @@ impl<D: Driver> Run<'_, D> {
             // One that has ended meanwhile has no turn.
             if !self.crew.living(|agent| agent == swarm).is_empty() {
                 self.ramp.ramping += 1;
-                let order = match &self.ramp.up_to {
-                    None => Order::Go,
-                    Some(shares) => Order::GoUpTo { tried: shares[index as usize] },
-                };
-                return self.crew.order(swarm, &order).await;
+                let up_to = self.ramp.up_to[index as usize];
+                return self.crew.order(swarm, &Order::Connect { up_to }).await;
             }
         }
     }

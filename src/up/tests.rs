@@ -69,14 +69,10 @@ impl Good {
                 self.share.insert(agent, swarm.count);
                 voices.say(agent, ready());
             }
-            Order::Go if agent == SERVER => voices.say(agent, Word::Accepting),
-            Order::Go | Order::GoUpTo { .. } => {
-                let share = match order {
-                    Order::GoUpTo { tried } => *tried,
-                    _ => self.share[&agent],
-                };
+            Order::Accept => voices.say(agent, Word::Accepting),
+            Order::Connect { up_to } => {
                 let open = self.counts.get(&agent).map_or(0, |counts| counts.open);
-                self.connect(voices, agent, share - open);
+                self.connect(voices, agent, up_to - open);
                 voices.say(agent, Word::Ramped);
             }
             Order::Weigh => voices.say(agent, Word::Weight { private_bytes: Some(1) }),

@@ -19,7 +19,7 @@ fn all_goes_well() {
     );
     assert_eq!(report.findings, [""; 0]);
     assert_eq!(report.exit(), Exit::Done);
-    assert_eq!(lived.orders("Go").len(), 11, "the first reactor and every swarm: {:?}", lived.done);
+    assert_eq!((lived.orders("Accept").len(), lived.orders("Connect").len()), (1, 10), "{:?}", lived.done);
     assert!(report.seconds.hold >= Some(60.0), "{:?}", report.seconds);
 }
 
@@ -34,7 +34,7 @@ fn the_ramp_pauses_on_plateaus() {
         plateaus.iter().map(|at| [at.connections, at.established, at.open, at.server_open]).collect();
     assert_eq!(counts, [[205; 4], [700; 4]]);
     assert_eq!((lived.report.established, lived.report.exit()), (1000, Exit::Done));
-    assert_eq!((lived.orders("GoUpTo").len(), lived.orders("Go").len()), (20, 20 + 11));
+    assert_eq!(lived.orders("Connect").len(), 3 * 10);
     assert!(lived.report.seconds.hold >= Some(180.0), "three times 60 s: {:?}", lived.report.seconds);
 }
 
@@ -43,7 +43,7 @@ fn a_run_that_breaks_before_a_plateau_goes_no_further() {
     let lived = live_more(
         "ramp: {plateaus: [500, 700], until: breaks}\n",
         script(|good, voices, agent, order| {
-            let breaks = agent == AgentId::Swarm(9) && *order == (Order::GoUpTo { tried: 70 });
+            let breaks = agent == AgentId::Swarm(9) && *order == (Order::Connect { up_to: 70 });
             if breaks {
                 good.count(voices, agent, |counts| {
                     counts.tried += 1;
@@ -56,7 +56,7 @@ fn a_run_that_breaks_before_a_plateau_goes_no_further() {
     let report = &lived.report;
     assert_eq!((report.breaks_at, report.plateaus.len()), (Some(680), 1));
     assert_eq!((report.failed.total, report.untried), (1, 319));
-    assert_eq!(lived.orders("GoUpTo").len() + 1, lived.orders("Go").len(), "no swarm: {:?}", lived.done);
+    assert_eq!(lived.orders("Connect").len(), 2 * 10, "no swarm goes further: {:?}", lived.done);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_few_at_a_time_close_until_they_do_not_get_on() {
 fn each_reactor_is_started_when_the_one_before_accepts() {
     // Every second swarm makes a reactor full, and the next accepts.
     let lived = live(script(|_, voices, agent, order| {
-        if let (AgentId::Swarm(swarm @ (4 | 6 | 8)), Order::Go) = (agent, order) {
+        if let (AgentId::Swarm(swarm @ (4 | 6 | 8)), Order::Connect { .. }) = (agent, order) {
             voices.say(AgentId::Reactor(swarm / 2 - 2), Word::Full);
             voices.say(AgentId::Reactor(swarm / 2 - 1), Word::Accepting);
         }
@@ -130,7 +130,7 @@ fn only_so_many_swarms_connect_at_a_time() {
     // Every swarm that is told to go waits for the third before it says that it is done.
     let mut going = Vec::new();
     let lived = live(script(move |good, voices, agent, order| {
-        if !is_swarm(agent) || *order != Order::Go {
+        if !is_swarm(agent) || !matches!(order, Order::Connect { .. }) {
             return false;
         }
         good.connect(voices, agent, good.share[&agent]);
@@ -146,13 +146,13 @@ fn only_so_many_swarms_connect_at_a_time() {
         true
     }));
     assert_eq!(lived.report.established, 1000);
-    assert_eq!(lived.orders("Go").len(), 11);
+    assert_eq!(lived.orders("Connect").len(), 10);
 }
 
 #[test]
 fn a_swarm_that_ends_during_the_ramp_is_accounted_for() {
     let lived = live(script(|good, voices, agent, order| {
-        if agent != AgentId::Swarm(3) || *order != Order::Go {
+        if agent != AgentId::Swarm(3) || !matches!(order, Order::Connect { .. }) {
             return false;
         }
         good.connect(voices, agent, 30);
@@ -163,7 +163,7 @@ fn a_swarm_that_ends_during_the_ramp_is_accounted_for() {
     }));
     lived.result.as_ref().expect("the others go on");
     let report = &lived.report;
-    assert_eq!(lived.orders("Go").len(), 11, "the next swarm took its place");
+    assert_eq!(lived.orders("Connect").len(), 10, "the next swarm took its place");
     assert_eq!((report.established, report.failed.total, report.untried), (930, 20, 50));
     assert_eq!((report.lost.total, report.failed.by[0].errno.as_str()), (30, "signal 9"));
     assert!(
@@ -207,7 +207,7 @@ fn an_agent_that_fails_at_the_start_is_named() {
     }));
     let error = lived.result.as_ref().expect_err("it cannot go on").to_string();
     assert!(error.contains("setting the descriptor limit: EPERM"), "{error}");
-    assert!(lived.orders("Go").is_empty(), "{:?}", lived.done);
+    assert!(lived.orders("Accept").is_empty() && lived.orders("Connect").is_empty(), "{:?}", lived.done);
     assert_eq!(lived.report.exit(), Exit::Broke);
 }
 
@@ -223,7 +223,7 @@ fn an_agent_that_says_nothing_is_not_waited_for_for_ever() {
 fn an_agent_that_falls_silent_in_the_ramp_is_accounted_for() {
     let lived = live(script(|good, voices, agent, order| {
         let silent = agent == AgentId::Swarm(9) && !matches!(order, Order::Swarm(_));
-        if silent && *order == Order::Go {
+        if silent && matches!(order, Order::Connect { .. }) {
             good.count(voices, agent, |counts| counts.tried += 40);
             voices.say(agent, Word::Ramped);
         }
@@ -246,7 +246,7 @@ fn a_build_that_breaks_is_taken_down() {
 #[test]
 fn a_ramp_that_goes_on_until_something_breaks_stops_there() {
     let script = script(|good, voices, agent, order| {
-        if agent != AgentId::Swarm(3) || *order != Order::Go {
+        if agent != AgentId::Swarm(3) || !matches!(order, Order::Connect { .. }) {
             return false;
         }
         good.connect(voices, agent, 30);
@@ -264,7 +264,7 @@ fn a_ramp_that_goes_on_until_something_breaks_stops_there() {
     assert!((Some(330)..=Some(report.established)).contains(&report.breaks_at), "{:?}", report.breaks_at);
     assert!(report.established <= 430, "{}", report.established);
     assert_eq!(report.failed.total, 1);
-    assert!(lived.orders("Go").len() < 11, "who had not begun does not begin: {:?}", lived.done);
+    assert!(lived.orders("Connect").len() < 10, "who had not begun does not begin: {:?}", lived.done);
     assert_eq!(report.clients.closed, report.established);
     assert_eq!(report.verdicts.iter().map(|verdict| verdict.connections).sum::<u64>(), 1);
 }

@@ -9,7 +9,7 @@ fn every_round_is_opened_and_closed_and_the_last_is_held() {
     assert_eq!((report.asked, report.established, report.untried), (3_000, 3_000, 0));
     assert_eq!((report.clients.closed, report.server.closed), (3_000, 3_000));
     assert_eq!((report.lost.total, report.findings.len()), (0, 0), "{:?}", report.findings);
-    assert_eq!(lived.orders("Go").len(), 1 + 3 * 10, "{:?}", lived.done);
+    assert_eq!(lived.orders("Connect").len(), 3 * 10, "{:?}", lived.done);
     assert_eq!(lived.orders("Close").len(), 2 * 10);
     let ends = |going_on: bool| lived.orders(&format!("RoundEnds {{ going_on: {going_on} }}")).len();
     assert_eq!((ends(true), ends(false)), (2 * 2, 2 * 2), "to both reactors: {:?}", lived.done);
@@ -21,7 +21,7 @@ fn what_a_round_did_not_try_is_untried() {
     // One swarm falls silent in the second round.
     let mut rounds = 0;
     let script = script(move |_, _, agent, order| {
-        let struck = agent == AgentId::Swarm(3) && *order == Order::Go;
+        let struck = agent == AgentId::Swarm(3) && matches!(order, Order::Connect { .. });
         rounds += usize::from(struck);
         struck && rounds == 2
     });

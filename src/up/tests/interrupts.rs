@@ -8,7 +8,7 @@ use crate::driver::Remains;
 #[test]
 fn an_interrupt_during_the_ramp_ends_it_in_order() {
     let lived = live_interrupted(false, |good, voices, agent, order, send| {
-        let third = agent == AgentId::Swarm(2) && *order == Order::Go;
+        let third = agent == AgentId::Swarm(2) && matches!(order, Order::Connect { .. });
         if third {
             good.connect(voices, agent, 10);
             send("SIGINT");
@@ -27,7 +27,7 @@ fn an_interrupt_during_the_ramp_ends_it_in_order() {
 fn on_the_way_down_no_swarm_begins() {
     // The word of a swarm that is done arrives while everyone is being told to close.
     let lived = live_interrupted(false, |good, voices, agent, order, send| {
-        if agent == AgentId::Swarm(0) && *order == Order::Go {
+        if agent == AgentId::Swarm(0) && matches!(order, Order::Connect { .. }) {
             good.connect(voices, agent, 10);
             send("SIGINT");
             return true;
@@ -38,7 +38,7 @@ fn on_the_way_down_no_swarm_begins() {
         false
     });
     let drain = lived.done.iter().position(|done| done.starts_with("Drain")).expect("a drain");
-    assert!(!lived.done[drain..].iter().any(|done| done.starts_with("Go")), "{:?}", lived.done);
+    assert!(!lived.done[drain..].iter().any(|done| done.starts_with("Connect")), "{:?}", lived.done);
     assert_eq!(lived.report.clients.closed, lived.report.established);
 }
 
@@ -50,7 +50,7 @@ fn an_interrupt_during_the_build_opens_nothing() {
         }
         false
     });
-    assert!(lived.orders("Go").is_empty(), "{:?}", lived.done);
+    assert!(lived.orders("Accept").is_empty() && lived.orders("Connect").is_empty(), "{:?}", lived.done);
     assert_eq!((lived.report.established, lived.report.untried), (0, 1000));
     assert_eq!(lived.report.interrupted.as_deref(), Some("SIGTERM"));
 }

@@ -77,12 +77,14 @@ pub fn verdict(verdict: &Verdict) -> Vec<String> {
     lines
 }
 
-/// Changes as a piece of a lab file that can be pasted.
+/// Changes as a piece of a lab file that can be pasted: every section once.
 pub fn as_yaml(changes: &[Change]) -> String {
+    let mut paths: Vec<(Vec<&str>, &Change)> =
+        changes.iter().map(|change| (segments(&change.path), change)).collect();
+    paths.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut text = String::new();
     let mut open: Vec<&str> = Vec::new();
-    for change in changes {
-        let path = segments(&change.path);
+    for (path, change) in &paths {
         let Some((key, sections)) = path.split_last() else { continue };
         let shared = open.iter().zip(sections).take_while(|(one, other)| *one == *other).count();
         for (depth, section) in sections.iter().enumerate().skip(shared) {
@@ -163,9 +165,9 @@ mod tests {
     #[test]
     fn changes_of_one_section_stand_below_it_once() {
         let changes = [
+            Change::new("sysctl.server.net.ipv4.tcp_syncookies", 1),
             Change::new("server.backlog", 65_536),
             Change::new("sysctl.server.net.core.somaxconn", 65_536),
-            Change::new("sysctl.server.net.ipv4.tcp_syncookies", 1),
         ];
         let expected = "server:\n  backlog: 65536\nsysctl:\n  server:\n    net.core.somaxconn: 65536\n    \
                         net.ipv4.tcp_syncookies: 1\n";

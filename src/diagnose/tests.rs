@@ -229,6 +229,32 @@ fn late() -> Story {
     )
 }
 
+/// As seen with 2,000 connections on slow links, and room for 64 handshakes.
+#[test]
+fn without_cookies_the_kernel_keeps_a_quarter_of_the_syn_backlog_and_counts_nothing_else() {
+    let story = |yaml: &str| {
+        let lab =
+            crate::spec::parse("lab.yaml", &format!("connections: 1000\nclients: {{count: 1}}\n{yaml}"), &[]);
+        let plan = crate::plan::decide(&lab.expect("a lab"), &Host::example()).expect("a plan");
+        Story { plan, ..Story::new() }.failed(&[TIMED_OUT])
+    };
+    let cookies_off = "sysctl: {server: {net.ipv4.tcp_syncookies: 0, net.ipv4.tcp_max_syn_backlog: 64}}\n";
+    let beyond = story(cookies_off).counter("server", names::LISTEN_DROPS, 463);
+    assert_eq!(beyond.verdicts(), [(Cause::SynQueue, 400)]);
+    let verdicts = diagnose(&beyond.plan, &beyond.account);
+    assert!(verdicts[0].evidence[0].contains("463 of them beyond three quarters"), "{verdicts:?}");
+    assert_eq!(verdicts[0].changes, [Change::new("sysctl.server.net.ipv4.tcp_max_syn_backlog", 65_536)]);
+    // What full queues have dropped is theirs, and counted among all drops too.
+    let both = story(cookies_off)
+        .counter("server", names::LISTEN_DROPS, 400)
+        .counter("server", names::SYN_QUEUE_DROPS, 200)
+        .counter("server", names::LISTEN_OVERFLOWS, 100);
+    assert_eq!(both.verdicts(), [(Cause::SynQueue, 300), (Cause::AcceptQueue, 100)]);
+    // With cookies, such a drop has another reason.
+    let cookies_on = story("").counter("server", names::LISTEN_DROPS, 463);
+    assert_eq!(cookies_on.verdicts(), [(Cause::Filtered, 400)]);
+}
+
 #[test]
 fn connections_that_only_the_client_believes_in_are_the_accept_queue_s() {
     assert_eq!(late().verdicts(), [(Cause::AcceptQueue, 300)]);

@@ -14,6 +14,7 @@ use crate::units::grouped;
 
 /// As many as a queue may ever need here: the kernel gives memory only to what is in it.
 const LONG: u64 = 65_536;
+const SYN_BACKLOG: &str = "net.ipv4.tcp_max_syn_backlog";
 
 pub const ACCEPT_QUEUE: Row = Row {
     cause: Cause::AcceptQueue,
@@ -35,7 +36,9 @@ pub const SYN_QUEUE: Row = Row {
     cause: Cause::SynQueue,
     title: "the queue of handshakes under way was full",
     sees: "Connects hang and time out in a burst, more of them with a longer way between client and server.",
-    evidence: "TCPReqQFullDrop grew at the server: first packets were dropped, and SYN cookies are off.",
+    evidence: "SYN cookies are off, and first packets were dropped at the server: TCPReqQFullDrop grew, when as many \
+               handshakes were under way as `listen` allows; or only ListenDrops, when they were three quarters of \
+               net.ipv4.tcp_max_syn_backlog (the rest is kept for peers that are known).",
     remedy: "a longer queue: net.ipv4.tcp_max_syn_backlog and the listener's backlog; or SYN cookies",
     example: "server:\n  backlog: 65536\nsysctl:\n  server:\n    net.ipv4.tcp_max_syn_backlog: 65536\n",
     met: "",
@@ -184,11 +187,34 @@ fn accept_queue(case: &Case, missing: &mut Missing) -> Finding {
 }
 
 fn syn_queue(case: &Case) -> Option<Suspect> {
-    let drops = case.at_server(names::SYN_QUEUE_DROPS);
-    let mut changes = vec![Change::new("sysctl.server.net.ipv4.tcp_max_syn_backlog", LONG)];
-    changes.extend(longer_queue(case));
-    let evidence = vec![grew("server", names::SYN_QUEUE_DROPS, drops)];
+    let full = case.at_server(names::SYN_QUEUE_DROPS);
+    let beyond = beyond_syn_backlog(case);
+    let mut evidence = Vec::new();
+    let mut changes = vec![Change::new(format!("sysctl.server.{SYN_BACKLOG}"), LONG)];
+    if full > 0 {
+        evidence.push(grew("server", names::SYN_QUEUE_DROPS, full));
+        changes.extend(longer_queue(case));
+    }
+    if beyond > 0 {
+        let dropped = grew("server", names::LISTEN_DROPS, case.at_server(names::LISTEN_DROPS));
+        let backlog = case.server_setting(SYN_BACKLOG).unwrap_or("the machine's own");
+        evidence.push(format!(
+            "{dropped}; {} of them beyond three quarters of {SYN_BACKLOG}, which is {backlog}",
+            grouped(beyond)
+        ));
+    }
+    let drops = full + beyond;
     (drops > 0).then_some(Suspect { drops, evidence, changes, holds_back: false })
+}
+
+/// First packets dropped since too many handshakes were under way for the setting: without cookies, and counted
+/// only among all that a listener drops.
+fn beyond_syn_backlog(case: &Case) -> u64 {
+    if case.server_setting("net.ipv4.tcp_syncookies") != Some("0") {
+        return 0;
+    }
+    let full = case.at_server(names::SYN_QUEUE_DROPS) + case.at_server(names::LISTEN_OVERFLOWS);
+    case.at_server(names::LISTEN_DROPS).saturating_sub(full)
 }
 
 fn syn_cookies(case: &Case, missing: &mut Missing) -> Finding {

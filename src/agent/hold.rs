@@ -4,10 +4,21 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 
 /// Connections looked at in one slice: between two of them orders are heard and counts are told. When all have
 /// ended at once, closing them takes longer than looking.
 const AT_A_TIME: usize = 1024;
+
+/// How a connection that has something to say has ended; none: what it has may be a part of an echo, and stays.
+pub fn end_of(connection: &OwnedFd) -> Option<Result<(), Errno>> {
+    match recv(connection, &mut [0; 1][..], RecvFlags::PEEK) {
+        Ok((0, _)) => Some(Ok(())),
+        Ok(_) | Err(Errno::AGAIN | Errno::INTR) => None,
+        Err(error) => Some(Err(error)),
+    }
+}
 
 /// The slots of connections with something to say, in the slice that begins here, and where the next begins; none:
 /// this was the last.
@@ -92,6 +103,20 @@ mod tests {
         assert_eq!(ended(&open, 0), (vec![1], None));
         open[1] = None;
         assert_eq!(ended(&open, 0), (vec![], None));
+    }
+
+    #[test]
+    fn a_look_takes_nothing() {
+        let (ours, theirs) = UnixStream::pair().expect("socket pair");
+        let (ours, theirs) = (OwnedFd::from(ours), OwnedFd::from(theirs));
+        rustix::io::write(&theirs, b"echo").expect("a write");
+        assert_eq!((end_of(&ours), end_of(&ours)), (None, None));
+        // Its end is seen behind what came before it.
+        drop(theirs);
+        assert_eq!(end_of(&ours), None);
+        let mut buffer = [0; 8];
+        assert_eq!(rustix::io::read(&ours, &mut buffer[..]), Ok(4));
+        assert_eq!((&buffer[..4], end_of(&ours)), (&b"echo"[..], Some(Ok(()))));
     }
 
     #[test]

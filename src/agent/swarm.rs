@@ -335,12 +335,8 @@ impl Swarm {
         let (slots, next) = super::hold::ended(&self.open, from);
         for slot in slots {
             let Some(Some(connection)) = self.open.get(slot) else { continue };
-            let mut byte = [0];
-            // Only a look: what has come may be a part of an echo.
-            match rustix::net::recv(connection, &mut byte[..], rustix::net::RecvFlags::PEEK) {
-                Ok((0, _)) => self.lose(slot, None),
-                Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(error) => self.lose(slot, Some(error)),
+            if let Some(end) = super::hold::end_of(connection) {
+                self.lose(slot, end.err());
             }
         }
         next

@@ -4,6 +4,7 @@
 //! is an intent, its identity once made, or that it was undone.
 
 pub mod kept;
+mod lock;
 #[cfg(test)]
 mod tests;
 
@@ -11,7 +12,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Attempt, Error, Result};
@@ -127,28 +127,14 @@ impl Journal {
     /// Opens the journal of a standing lab and takes its lock. The copy stands in for one that is gone.
     pub fn open(lab: &str) -> Result<Journal> {
         let directory = directory_of(lab);
-        // Once more, because the last lab to end takes the folder of all labs away, perhaps in between.
-        std::fs::create_dir_all(&directory)
-            .or_else(|_| std::fs::create_dir_all(&directory))
-            .attempt(Exit::Host, || format!("making {}", directory.display()))
-            .map_err(|error| error.remedy("a lab keeps its journal there: make /run a place to write to"))?;
+        let lock = lock::take(lab, &directory)?;
         let what = || format!("opening the journal of the lab `{lab}` in {}", directory.display());
-        let open = |name: &str| {
-            OpenOptions::new()
-                .read(true)
-                .append(true)
-                .create(true)
-                .open(directory.join(name))
-                .attempt(Exit::Host, what)
-        };
-        let lock = open("lock")?;
-        if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let who = read_file(&directory.join("journal.jsonl")).0.map(|header| header.runner);
-            let who = who.map_or_else(|| "another c1m-lab".to_owned(), |pid| format!("process {pid}"));
-            return Err(Error::host(format!("taking the lab `{lab}`"), format!("{who} is running it"))
-                .remedy("wait for it, or stop it with Ctrl-C in its terminal"));
-        }
-        let mut file = open("journal.jsonl")?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(directory.join("journal.jsonl"))
+            .attempt(Exit::Host, what)?;
         let mut text = String::new();
         file.seek(io::SeekFrom::Start(0)).attempt(Exit::Broke, what)?;
         let mut bytes = Vec::new();

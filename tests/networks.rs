@@ -126,7 +126,7 @@ fn echoes_come_back_through_a_translation() {
     need_root();
     let lab = TestLab::new("natecho");
     let text =
-        format!("{TWO_CLIENTS}hold: 1s\nnetwork: {{kind: nat}}\ntraffic: {{kind: echo, every: 200ms}}");
+        format!("{TWO_CLIENTS}hold: 2s\nnetwork: {{kind: nat}}\ntraffic: {{kind: echo, every: 1s}}");
     let (output, report) = lab.up(&text, &[]);
     assert_all_established(&output, &report, 2_000);
     let echo = &report["echo"];

@@ -125,8 +125,7 @@ fn a_router_hides_the_clients_behind_its_addresses() {
 fn echoes_come_back_through_a_translation() {
     need_root();
     let lab = TestLab::new("natecho");
-    let text =
-        format!("{TWO_CLIENTS}hold: 2s\nnetwork: {{kind: nat}}\ntraffic: {{kind: echo, every: 1s}}");
+    let text = format!("{TWO_CLIENTS}hold: 2s\nnetwork: {{kind: nat}}\ntraffic: {{kind: echo, every: 1s}}");
     let (output, report) = lab.up(&text, &[]);
     assert_all_established(&output, &report, 2_000);
     let echo = &report["echo"];

@@ -59,7 +59,7 @@ fn lab_text(limits_memory: bool) -> String {
     let memory = if limits_memory { "memory: 512MiB, " } else { "" };
     format!(
         "connections: 3000\nserver: {{ports: 9900-9909}}\nclients: {{count: 2}}\nhold: 200ms\n\
-         ramp: {{timeout: 2s}}\ntraffic: {{kind: echo, every: 100ms, size: 64B}}\n\
+         ramp: {{timeout: 5s}}\ntraffic: {{kind: echo, every: 100ms, size: 64B}}\n\
          limits: {{server: {{{memory}nofile: 1300}}, client: {{nofile: 900}}}}\n\
          sysctl: {{host: {{{SETTING}: {}}}}}\n",
         now + 1000

@@ -80,7 +80,11 @@ pub fn take_down(lab: &str) -> Result<Exit> {
     }
     if outcome.left_behind.is_empty() {
         journal.end()?;
-        say(format!("{lab}: down, {standing} changes undone"));
+        match standing {
+            0 => say(format!("{lab}: down, nothing of it stood any more")),
+            1 => say(format!("{lab}: down, 1 change undone")),
+            more => say(format!("{lab}: down, {more} changes undone")),
+        }
         return Ok(Exit::Done);
     }
     for leftover in &outcome.left_behind {

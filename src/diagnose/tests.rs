@@ -218,6 +218,16 @@ fn a_clash_in_nat_is_counted_as_a_drop_too_and_is_still_a_clash() {
     assert_eq!(story.verdicts(), [(Cause::NatTuples, 400)]);
 }
 
+#[test]
+fn what_has_not_left_the_machine_s_own_queues_is_told() {
+    let told = |story: &Story| diagnose(&story.plan, &story.account)[0].evidence.join("\n");
+    let silent = Story::new().failed(&[TIMED_OUT]);
+    assert!(!told(&silent).contains("own queues"));
+    let queued = silent.counter("client-1", names::STILL_QUEUED, 256);
+    assert_eq!(queued.verdicts(), [(Cause::Filtered, 400)]);
+    assert!(told(&queued).contains("grew by 256: they still waited"), "{}", told(&queued));
+}
+
 /// The client has 1,000 connections, the server only 700 of them.
 fn late() -> Story {
     let client = Counts { tried: 1000, established: 1000, open: 1000, ..Counts::default() };

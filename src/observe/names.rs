@@ -26,6 +26,8 @@ pub const MEMORY_PRESSURES: &str = "TcpExt.TCPMemoryPressures";
 pub const RECEIVE_QUEUE_DROPS: &str = "TcpExt.TCPRcvQDrop";
 pub const PRUNED: &str = "TcpExt.PruneCalled";
 pub const SYN_RETRANSMITS: &str = "TcpExt.TCPSynRetrans";
+/// What was to be sent again had not even left this machine's own queues.
+pub const STILL_QUEUED: &str = "TcpExt.TCPSpuriousRtxHostQueues";
 pub const RESETS_SENT: &str = "Tcp.OutRsts";
 
 pub const CONNTRACK_COUNT: &str = "conntrack.count";

@@ -15,7 +15,8 @@ pub const FILTERED: Row = Row {
     sees: "Connects hang until they time out. No counter of either end or of the router moves.",
     evidence: "`connect` timed out more often than all limits of the lab together have dropped packets.",
     remedy: "look for a firewall or a policy between the ends: a packet filter's own counters, `tcpdump` on \
-             both sides",
+             both sides; where packets still waited in the machine's own queues, give it more processors or \
+             `ramp: {timeout}` more time",
     example: "",
     met: "",
     find: None,
@@ -37,10 +38,18 @@ pub const UNEXPLAINED: Row = Row {
 pub fn filtered(case: &Case, missing: &mut Missing) -> Finding {
     let connections = missing.take_failed(Operation::Connect, &["ETIMEDOUT"], u64::MAX);
     let clients = case.in_role(crate::plan::Role::Client, names::SYN_RETRANSMITS);
-    let evidence = vec![
+    let mut evidence = vec![
         format!("connect timed out {} times without a drop that is known", grouped(connections)),
         grew("clients", names::SYN_RETRANSMITS, clients),
     ];
+    // As seen where processors were taken away for half a second and more: nothing was dropped.
+    let queued = case.in_role(crate::plan::Role::Client, names::STILL_QUEUED);
+    if queued > 0 {
+        evidence.push(format!(
+            "{}: they still waited in this machine's own queues, which its processors did not get to",
+            grew("clients", names::STILL_QUEUED, queued)
+        ));
+    }
     Finding { connections, evidence, changes: Vec::new() }
 }
 

@@ -141,7 +141,7 @@ fn run_folder(lab: &TestLab, report: &Value) {
 fn looking_at_connections_takes_nothing_from_their_echoes() {
     need_root();
     let lab = TestLab::new("talk");
-    // Answers are on their way whenever connections are looked at, and a machine that pauses can still keep up.
+    // Passes over all connections go on meanwhile, at a pace that a machine that pauses can follow.
     let text = "connections: 2K\nclients: {count: 2}\nhold: 3s\ntraffic: {kind: echo, every: 1s, size: 64B}";
     let (output, report) = lab.up(text, &[]);
     assert_all_established(&output, &report, 2_000);

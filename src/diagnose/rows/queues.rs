@@ -203,7 +203,7 @@ fn syn_queue(case: &Case) -> Option<Suspect> {
             grouped(beyond)
         ));
     }
-    let drops = full + beyond;
+    let drops = full.saturating_add(beyond);
     (drops > 0).then_some(Suspect { drops, evidence, changes, holds_back: false })
 }
 
@@ -213,8 +213,9 @@ fn beyond_syn_backlog(case: &Case) -> u64 {
     if case.server_setting("net.ipv4.tcp_syncookies") != Some("0") {
         return 0;
     }
-    let full = case.at_server(names::SYN_QUEUE_DROPS) + case.at_server(names::LISTEN_OVERFLOWS);
-    case.at_server(names::LISTEN_DROPS).saturating_sub(full)
+    let overflows = case.at_server(names::LISTEN_OVERFLOWS);
+    let rest = case.at_server(names::LISTEN_DROPS).saturating_sub(overflows);
+    rest.saturating_sub(case.at_server(names::SYN_QUEUE_DROPS))
 }
 
 fn syn_cookies(case: &Case, missing: &mut Missing) -> Finding {

@@ -16,16 +16,17 @@ pub mod reactor;
 pub mod swarm;
 pub mod tally;
 
-use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::net::AddressFamily;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::plan::Echo;
 use crate::plan::tuples::Tuples;
-use crate::units::Ports;
+use crate::units::{Address, Ports};
 pub use tally::{Counts, Tally};
 
 /// What the runner says. The first order says what the agent is.
@@ -62,7 +63,8 @@ pub enum Order {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReactorOrder {
-    pub address: Ipv4Addr,
+    /// Every port is opened on each of them.
+    pub addresses: Vec<Address>,
     pub ports: Ports,
     pub backlog: u32,
     /// How many connections this process takes before it hands the listeners on.
@@ -144,6 +146,11 @@ impl Word {
     pub fn read(line: &[u8]) -> serde_json::Result<Word> {
         serde_json::from_slice(line)
     }
+}
+
+/// The kind of socket for this address.
+fn domain(address: SocketAddr) -> AddressFamily {
+    if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
 }
 
 /// Ends a connection with at most one packet, and without TIME_WAIT.

@@ -1,6 +1,6 @@
 //! Commands and flags. The exit codes below `--help` come from the one list in `exit`.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -212,7 +212,7 @@ pub struct ServerArgs {
     pub ports: Ports,
     /// The address to listen on
     #[arg(long, default_value = "0.0.0.0")]
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// How many connections may wait to be accepted on each port
     #[arg(long, default_value_t = 65_536)]
     pub backlog: u32,
@@ -221,7 +221,7 @@ pub struct ServerArgs {
 #[derive(Args, Clone, Debug)]
 pub struct ClientArgs {
     /// The server's address
-    pub server: Ipv4Addr,
+    pub server: IpAddr,
     /// The first port the server listens on
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub first_port: u16,
@@ -233,7 +233,7 @@ pub struct ClientArgs {
     pub connections: Count,
     /// The first of the source addresses to use [default: the system chooses address and port]
     #[arg(long)]
-    pub source: Option<Ipv4Addr>,
+    pub source: Option<IpAddr>,
     /// How many source addresses, from the first
     #[arg(long, default_value_t = 1, requires = "source")]
     pub sources: u32,

@@ -101,7 +101,7 @@ fn host_beside_other_labs() -> Host {
     let mut host = host::read();
     for (header, _) in journal::labs().iter().map(|lab| journal::look(lab)) {
         let Some(header) = header.filter(journal::Header::is_running) else { continue };
-        host.routes.push((header.subnet.base, header.subnet.prefix));
+        host.routes.extend(&header.subnets);
         host.files_open += 2 * header.connections;
     }
     host

@@ -23,11 +23,12 @@ use serde::{Deserialize, Serialize};
 
 pub use capabilities::{Capabilities, Capability};
 pub use cgroup::{Cgroup, Version};
-pub use features::{Feature, Presence};
-pub use routes::Prefix;
+pub use features::{Feature, IPV6, Presence};
+
 pub use settings::KEYS;
 
 use crate::kernel::proc::parse_meminfo;
+use crate::units::Block;
 use tree::Tree;
 
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
@@ -54,7 +55,7 @@ pub struct Host {
     pub cgroup: Cgroup,
     /// What the host routes or has as its own, but for loopback and default routes. No prefix lies in
     /// another.
-    pub routes: Vec<Prefix>,
+    pub routes: Vec<Block>,
     pub features: BTreeMap<String, Feature>,
     /// The facts above that could not be read, each with the reason.
     pub unread: BTreeMap<String, String>,
@@ -153,8 +154,8 @@ impl Host {
     }
 
     /// The host's own route or address that a lab's subnet would take away from it.
-    pub fn collision(&self, subnet: Prefix) -> Option<Prefix> {
-        self.routes.iter().copied().find(|route| routes::overlap(*route, subnet))
+    pub fn collision(&self, subnet: Block) -> Option<Block> {
+        self.routes.iter().copied().find(|route| route.overlaps(subnet))
     }
 
     /// What the lab can have: the machine's available memory, or what a cgroup leaves of its limit.

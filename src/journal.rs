@@ -20,7 +20,7 @@ use crate::kernel::netlink::Borrowed;
 use crate::kernel::netns::Identity;
 use crate::kernel::proc;
 use crate::plan::lowering;
-use crate::units::Subnet;
+use crate::units::Block;
 use kept::Kept;
 
 /// One folder for each standing lab.
@@ -58,7 +58,8 @@ pub struct Header {
     pub began_unix_ms: u64,
     pub run_directory: PathBuf,
     pub connections: u64,
-    pub subnet: Subnet,
+    #[serde(default)]
+    pub subnets: Vec<Block>,
 }
 
 impl Header {

@@ -17,7 +17,6 @@ pub mod tuples;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -26,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::host::{Capability, Host};
 use crate::spec::{DriverKind, ExpectSpec, Lab, TrafficKind, Until};
-use crate::units::{PortRange, Ports, Rate, Subnet};
+use crate::units::{Address, Block, Family, PortRange, Ports, Rate};
 pub use faults::{Fault, Whom};
 pub use limits::Limit;
 pub use memory::Memory;
@@ -42,7 +41,8 @@ pub struct Plan {
     pub connections: u64,
     /// Run although not every connection can be had.
     pub anyway: bool,
-    pub subnet: Subnet,
+    /// One block for each family of addresses.
+    pub subnets: Vec<Block>,
     /// The server first, then the clients, then the router if there is one.
     pub nodes: Vec<Node>,
     pub links: Vec<Link>,
@@ -94,11 +94,8 @@ pub struct Node {
     pub name: String,
     pub role: Role,
     pub namespace: String,
-    pub addresses: Addresses,
-    /// The block of the subnet that belongs to this node.
-    pub block: Subnet,
-    /// Whether each address is put on the link; else the whole block counts as the node's own.
-    pub each_address: bool,
+    /// One for each family of addresses that the node has; the first always is there.
+    pub homes: Vec<Home>,
     /// Where its packets go.
     pub routes: Vec<Route>,
     /// Buckets of its own table of established connections; 0: the host's table is shared.
@@ -107,6 +104,37 @@ pub struct Node {
     pub settings: BTreeMap<String, String>,
     pub cpus: Vec<u32>,
     pub memory_limit: Option<u64>,
+}
+
+/// A node's addresses of one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Home {
+    pub addresses: Addresses,
+    /// The block of the subnet that belongs to this node.
+    pub block: Block,
+    /// Whether each address is put on the link; else the whole block counts as the node's own.
+    pub each_address: bool,
+}
+
+impl Home {
+    pub fn family(&self) -> Family {
+        self.block.family()
+    }
+}
+
+impl Node {
+    /// Its addresses; of a node with both families, those of IPv4.
+    pub fn home(&self) -> &Home {
+        &self.homes[0]
+    }
+
+    pub fn home_of(&self, family: Family) -> Option<&Home> {
+        self.homes.iter().find(|home| home.family() == family)
+    }
+
+    pub fn address_count(&self) -> u64 {
+        self.homes.iter().map(|home| u64::from(home.addresses.count)).sum()
+    }
 }
 
 /// A veth pair between two nodes; the first is the one that more links come together in.
@@ -122,29 +150,33 @@ pub struct LinkEnd {
     pub node: usize,
     pub name: String,
     pub index: u32,
+    /// Its link-local address, where IPv6 runs over the link: the next hop of routes that lead here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link_local: Option<Address>,
 }
 
 /// A way out of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Route {
-    pub to: Subnet,
+    pub to: Block,
     /// The next node's address; none: `to` is at the other end of the link.
-    pub via: Option<Ipv4Addr>,
+    pub via: Option<Address>,
     /// The link's index in this node.
     pub link: u32,
     /// The address that packets leave with when nobody has chosen one.
-    pub source: Option<Ipv4Addr>,
+    pub source: Option<Address>,
 }
 
 /// What the router does besides forwarding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Router {
     /// Index into the plan's nodes.
     pub node: usize,
     /// The index, in its node, of the link to the server.
     pub to_server: u32,
     pub tracks: bool,
-    pub nat: Option<Nat>,
+    /// One for each family that is translated.
+    pub nat: Vec<Nat>,
 }
 
 /// What the clients' addresses and ports become behind the router.
@@ -187,11 +219,11 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
     let spec = &lab.spec;
     let tuples = tuple_sum::tuple_sum(lab)?;
     memory::check_limits(lab, host)?;
-    let subnet = network::subnet(lab, host)?;
+    let subnets = network::subnets(lab, host)?;
     let reactors = processes::reactors(lab, host)?;
     let swarms = processes::swarms(lab, host, &reactors)?;
     let runner_nofile = processes::runner_nofile(lab, host, &reactors, swarms.len() as u64)?;
-    let mut nodes = network::nodes(spec, subnet);
+    let mut nodes = network::nodes(spec, &subnets);
     processes::place_on_cpus(spec, host, &mut nodes);
     let host_settings = settings::host_settings(lab, host, &reactors, &swarms)?;
     let router = network::router(spec, &nodes);
@@ -203,7 +235,7 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         driver: spec.driver,
         connections: spec.connections,
         anyway: spec.anyway,
-        subnet,
+        subnets,
         links: network::links(&nodes),
         client_rate: spec.network.rate.map(|bytes| bytes.0),
         faults: faults::all(lab, &nodes, &reactors, &swarms)?,
@@ -248,8 +280,9 @@ impl Plan {
         &self.nodes[0]
     }
 
-    pub fn server_address(&self) -> Ipv4Addr {
-        self.server().addresses.first
+    /// Where the server listens: an address of each family.
+    pub fn server_addresses(&self) -> Vec<Address> {
+        self.server().homes.iter().map(|home| home.addresses.first).collect()
     }
 
     /// Connections that are to be opened, all rounds together.
@@ -273,15 +306,17 @@ impl Plan {
     }
 
     pub fn clients(&self) -> &[Node] {
-        &self.nodes[1..self.router.map_or(self.nodes.len(), |router| router.node)]
+        &self.nodes[1..self.router.as_ref().map_or(self.nodes.len(), |router| router.node)]
     }
 
     /// The five-tuples that a swarm takes its stretch of: those of its node.
     pub fn tuples_of(&self, swarm: &Swarm) -> Tuples {
+        let home = self.nodes[swarm.node].home();
+        let server = self.server().home_of(home.family()).unwrap_or(self.server().home());
         Tuples {
-            sources: self.nodes[swarm.node].addresses,
+            sources: home.addresses,
             source_ports: swarm.source_ports,
-            server: self.server_address(),
+            server: server.addresses.first,
             server_ports: self.dialled_ports.clone(),
             kernel_chooses: self.tuples.kernel_chooses,
             spread: self.tuples.is_spread().then_some(swarm.before),

@@ -8,6 +8,7 @@ mod client_ports;
 mod faults;
 mod load;
 mod machines;
+mod network;
 mod not_yaml;
 mod overrides;
 mod processes;
@@ -29,12 +30,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cause::Causes;
-use crate::units::{Bytes, Count, Period, PortRange, Ports, Rate, Share, Subnet};
+use crate::units::{Bytes, Count, Period, PortRange, Ports, Rate, Share};
 
 pub use client_ports::ClientPorts;
 pub use faults::{Blow, FaultSpec, Moment};
 pub use load::{LARGEST_FILE, Lab, load, parse};
 pub use machines::{DriverKind, MachineMemory, MachineSpec, MachinesSpec};
+pub use network::{FamilySpec, NatSpec, NetworkKind, NetworkSpec};
 pub use overrides::Override;
 pub use processes::Processes;
 pub use schema::schema;
@@ -129,50 +131,6 @@ pub struct ClientsSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Ports")]
     pub server_ports: Option<Ports>,
-}
-
-/// How the clients reach the server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct NetworkSpec {
-    /// The shape of the network.
-    pub kind: NetworkKind,
-    /// The addresses of the lab, for example 10.99.0.0/16; without it, the lab chooses a free block.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subnet: Option<Subnet>,
-    /// How much each client may send per second, for example 10MB; what exceeds it waits its turn.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rate: Option<Bytes>,
-    /// Whether the router tracks connections, for example false; without it, every router does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub conntrack: Option<bool>,
-    /// What the router makes of the clients' addresses and ports.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nat: Option<NatSpec>,
-}
-
-/// What the router makes of the clients' addresses and ports.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct NatSpec {
-    /// Behind how many addresses the clients are hidden.
-    #[schemars(range(min = 1))]
-    pub addresses: u32,
-    /// The ports of each of these addresses, for example 1024-65535.
-    pub ports: PortRange,
-}
-
-/// The shape of the network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum NetworkKind {
-    /// Every client has a link of its own to the server.
-    #[default]
-    Direct,
-    /// A router stands between the clients and the server.
-    Routed,
-    /// A router stands between them, and hides the clients behind addresses of its own.
-    Nat,
 }
 
 /// How fast the connections are opened.
@@ -323,28 +281,6 @@ impl Default for ClientsSpec {
             processes: Processes::Auto,
             server_ports: None,
         }
-    }
-}
-
-impl Default for NatSpec {
-    fn default() -> Self {
-        NatSpec { addresses: 1, ports: UNPRIVILEGED }
-    }
-}
-
-impl NetworkSpec {
-    pub fn has_router(&self) -> bool {
-        self.kind != NetworkKind::Direct
-    }
-
-    /// Whether connections are tracked on their way.
-    pub fn tracks(&self) -> bool {
-        self.has_router() && self.conntrack.unwrap_or(true)
-    }
-
-    /// What the router translates to; none when it does not translate.
-    pub fn translation(&self) -> Option<NatSpec> {
-        (self.kind == NetworkKind::Nat).then(|| self.nat.clone().unwrap_or_default())
     }
 }
 

@@ -3,7 +3,7 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::Path;
 
 use common::*;
@@ -26,11 +26,11 @@ fn tracked(lab: &TestLab) -> u64 {
 }
 
 /// The other ends of the server's connections.
-fn peers(lab: &TestLab) -> Vec<Ipv4Addr> {
+fn peers(lab: &TestLab) -> Vec<IpAddr> {
     let sockets = inside(lab, "server", &["ss", "-Htn", "state", "established"]);
     let peer = |line: &str| {
         let (address, _) = line.split_whitespace().last().expect("a peer").rsplit_once(':').expect("a port");
-        address.parse().expect("an address")
+        address.trim_matches(['[', ']']).parse().expect("an address")
     };
     sockets.lines().map(peer).collect()
 }
@@ -41,11 +41,24 @@ fn plan(lab: &TestLab) -> Value {
 }
 
 /// All addresses of the plan's `{first, count}`.
-fn addresses(range: &Value) -> BTreeSet<Ipv4Addr> {
-    let first: Ipv4Addr = range["first"].as_str().expect("an address").parse().expect("an address");
+fn addresses(range: &Value) -> BTreeSet<IpAddr> {
+    let first: IpAddr = range["first"].as_str().expect("an address").parse().expect("an address");
     let count = u32::try_from(range["count"].as_u64().expect("a count")).expect("few");
-    (0..count).map(|index| Ipv4Addr::from_bits(first.to_bits() + index)).collect()
+    let further = |by: u32| match first {
+        IpAddr::V4(first) => IpAddr::from((first.to_bits() + by).to_be_bytes()),
+        IpAddr::V6(first) => IpAddr::from((first.to_bits() + u128::from(by)).to_be_bytes()),
+    };
+    (0..count).map(further).collect()
 }
+
+/// Those of a node, of every family it has.
+fn own_addresses(node: &Value) -> BTreeSet<IpAddr> {
+    let homes = node["homes"].as_array().expect("a list");
+    homes.iter().flat_map(|home| addresses(&home["addresses"])).collect()
+}
+
+/// The labs of these tests are made with addresses of each family.
+const FAMILIES: [&str; 3] = ["ipv4", "ipv6", "dual"];
 
 /// The rules of nf_tables in this namespace, which is the host's.
 fn rules() -> String {
@@ -66,17 +79,19 @@ fn end(lab: &TestLab, mut kept: Kept) -> Value {
 fn a_router_forwards_and_tracks() {
     need_root();
     let before = rules();
-    let lab = TestLab::new("routed");
-    let kept = lab.keep(&format!("{TWO_CLIENTS}hold: 0s\nnetwork: {{kind: routed}}"));
-    assert_eq!(tracked(&lab), 2_000);
-    let nodes = plan(&lab)["nodes"].clone();
-    let clients: BTreeSet<_> = [1, 2].iter().flat_map(|node| addresses(&nodes[node]["addresses"])).collect();
-    let peers = peers(&lab);
-    assert_eq!((peers.len(), peers.into_iter().collect::<BTreeSet<_>>()), (2_000, clients));
-    assert_eq!(rules(), before, "the host's own rules");
-    let report = end(&lab, kept);
-    assert_eq!((&report["established"], &report["lost"]["total"]), (&2_000.into(), &0.into()));
-    assert_eq!(rules(), before);
+    for family in FAMILIES {
+        let lab = TestLab::new(&format!("routed-{family}"));
+        let kept = lab.keep(&format!("{TWO_CLIENTS}hold: 0s\nnetwork: {{kind: routed, family: {family}}}"));
+        assert_eq!(tracked(&lab), 2_000);
+        let nodes = plan(&lab)["nodes"].clone();
+        let clients: BTreeSet<_> = [1, 2].iter().flat_map(|node| own_addresses(&nodes[node])).collect();
+        let peers = peers(&lab);
+        assert_eq!((peers.len(), peers.into_iter().collect::<BTreeSet<_>>()), (2_000, clients));
+        assert_eq!(rules(), before, "the host's own rules");
+        let report = end(&lab, kept);
+        assert_eq!((&report["established"], &report["lost"]["total"]), (&2_000.into(), &0.into()));
+        assert_eq!(rules(), before);
+    }
 }
 
 #[test]
@@ -96,26 +111,32 @@ fn a_router_hides_the_clients_behind_its_addresses() {
     need_root();
     let before = rules();
     // Two ways to say it to the kernel: one address, and several.
-    for count in [1_u32, 3] {
-        let lab = TestLab::new(&format!("nat{count}"));
-        let network = format!("network: {{kind: nat, nat: {{addresses: {count}, ports: 20000-29999}}}}");
+    let families = FAMILIES.into_iter();
+    for (family, count) in families.flat_map(|family| [(family, 1_u32), (family, 3)]) {
+        let lab = TestLab::new(&format!("nat{count}-{family}"));
+        let network = format!(
+            "network: {{kind: nat, family: {family}, nat: {{addresses: {count}, ports: 20000-29999}}}}"
+        );
         let kept = lab.keep(&format!("{TWO_CLIENTS}hold: 0s\n{network}"));
         assert_eq!(tracked(&lab), 2_000);
         let plan = plan(&lab);
-        let hidden_behind = addresses(&plan["router"]["nat"]["addresses"]);
-        assert_eq!(hidden_behind.len(), count as usize);
+        let nat = plan["router"]["nat"].as_array().expect("a list");
+        let hidden_behind: BTreeSet<_> = nat.iter().flat_map(|nat| addresses(&nat["addresses"])).collect();
+        let all = count as usize * nat.len();
+        assert_eq!((hidden_behind.len(), nat.len()), (all, if family == "dual" { 2 } else { 1 }));
         let peers = peers(&lab);
         assert_eq!(peers.len(), 2_000);
         for address in &hidden_behind {
             let share = peers.iter().filter(|peer| *peer == address).count();
-            assert!((2_000 / count as usize).abs_diff(share) < 200, "{share} of 2,000 by {address}");
+            assert!((2_000 / all).abs_diff(share) < 200, "{share} of 2,000 by {address}");
         }
         assert_eq!(peers.into_iter().collect::<BTreeSet<_>>(), hidden_behind);
         assert!(inside(&lab, "router", &["nft", "list", "ruleset"]).contains("snat to"));
         // The server has no way to the clients' own addresses.
-        let client = plan["nodes"][1]["addresses"]["first"].as_str().expect("an address");
-        let routes = inside(&lab, "server", &["ip", "route"]);
-        assert!(!routes.contains(client) && routes.lines().count() == 1, "{routes}");
+        let client = plan["nodes"][1]["homes"][0]["addresses"]["first"].as_str().expect("an address");
+        let routes = inside(&lab, "server", &["sh", "-c", "ip route; ip -6 route"]);
+        let known = routes.lines().filter(|route| route.contains("via"));
+        assert!(!routes.contains(client) && known.count() == nat.len(), "{routes}");
         assert_eq!(end(&lab, kept)["established"], 2_000);
     }
     assert_eq!(rules(), before);
@@ -124,28 +145,35 @@ fn a_router_hides_the_clients_behind_its_addresses() {
 #[test]
 fn echoes_come_back_through_a_translation() {
     need_root();
-    let lab = TestLab::new("natecho");
-    let text = format!("{TWO_CLIENTS}hold: 2s\nnetwork: {{kind: nat}}\ntraffic: {{kind: echo, every: 1s}}");
-    let (output, report) = lab.up(&text, &[]);
-    assert_all_established(&output, &report, 2_000);
-    let echo = &report["echo"];
-    assert_eq!((&echo["answered"], &echo["wrong"]), (&echo["sent"], &0.into()), "{report:#}");
-    assert!(echo["sent"].as_u64() >= Some(2_000), "{echo}");
-    lab.assert_gone();
+    for family in FAMILIES {
+        let lab = TestLab::new(&format!("natecho-{family}"));
+        let network = format!("network: {{kind: nat, family: {family}}}");
+        let text = format!("{TWO_CLIENTS}hold: 2s\n{network}\ntraffic: {{kind: echo, every: 1s}}");
+        let (output, report) = lab.up(&text, &[]);
+        assert_all_established(&output, &report, 2_000);
+        let echo = &report["echo"];
+        assert_eq!((&echo["answered"], &echo["wrong"]), (&echo["sent"], &0.into()), "{report:#}");
+        assert!(echo["sent"].as_u64() >= Some(2_000), "{echo}");
+        lab.assert_gone();
+    }
 }
 
 #[test]
 fn thousands_of_addresses_on_both_sides_of_a_router() {
     need_root();
-    let lab = TestLab::new("natmany");
-    let text = "connections: 3K\nclients: {addresses: 2000}\nserver: {ports: 9900}\nhold: 0s\n\
-                network: {kind: nat, nat: {addresses: 1500}}";
-    let kept = lab.keep(text);
-    let hidden_behind = addresses(&plan(&lab)["router"]["nat"]["addresses"]);
-    let peers = peers(&lab);
-    assert_eq!((peers.len(), tracked(&lab)), (3_000, 3_000));
-    assert!(peers.iter().all(|peer| hidden_behind.contains(peer)));
-    end(&lab, kept);
+    for family in ["ipv4", "ipv6"] {
+        let lab = TestLab::new(&format!("natmany-{family}"));
+        let text = format!(
+            "connections: 3K\nclients: {{addresses: 2000}}\nserver: {{ports: 9900}}\nhold: 0s\n\
+             network: {{kind: nat, family: {family}, nat: {{addresses: 1500}}}}"
+        );
+        let kept = lab.keep(&text);
+        let hidden_behind = addresses(&plan(&lab)["router"]["nat"][0]["addresses"]);
+        let peers = peers(&lab);
+        assert_eq!((peers.len(), tracked(&lab)), (3_000, 3_000));
+        assert!(peers.iter().all(|peer| hidden_behind.contains(peer)));
+        end(&lab, kept);
+    }
 }
 
 /// How many were established, and the only way in which the others failed.

@@ -116,8 +116,8 @@ fn reactor(mut mail: Mailbox, order: &ReactorOrder) -> io::Result<()> {
     };
     if order.place == 0 {
         let listeners =
-            reactor::listen(order.address, &order.ports, order.backlog).map_err(|(port, error)| {
-                io::Error::other(format!("listening on {}:{port}: {}", order.address, errno::name(error)))
+            reactor::listen(&order.addresses, &order.ports, order.backlog).map_err(|(address, error)| {
+                io::Error::other(format!("listening on {address}: {}", errno::name(error)))
             })?;
         reactor.adopt(listeners);
     } else {

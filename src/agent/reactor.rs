@@ -4,18 +4,18 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, sockopt};
+use rustix::net::{RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, sockopt};
 
 use super::errno::CLOSED_BY_PEER;
 use super::tally::{Counts, Operation};
-use crate::units::Ports;
+use crate::units::{Address, Ports};
 
 /// Tokens from here on are listeners; below are connections; `OUTSIDE` and above belong to the caller.
 const LISTENER: usize = 1 << 32;
@@ -353,17 +353,26 @@ impl Reactor {
     }
 }
 
-/// Opens one listener for each port, with the planned backlog: a short accept queue loses connections.
-pub fn listen(address: Ipv4Addr, ports: &Ports, backlog: u32) -> Result<Vec<OwnedFd>, (u16, Errno)> {
-    ports.iter().map(|port| listen_on(address, port, backlog).map_err(|error| (port, error))).collect()
+/// Opens one listener for each address and port, with the planned backlog: a short accept queue loses connections.
+pub fn listen(
+    addresses: &[Address],
+    ports: &Ports,
+    backlog: u32,
+) -> Result<Vec<OwnedFd>, (SocketAddr, Errno)> {
+    let all = addresses.iter().flat_map(|address| ports.iter().map(|port| SocketAddr::new(*address, port)));
+    all.map(|address| listen_on(address, backlog).map_err(|error| (address, error))).collect()
 }
 
-fn listen_on(address: Ipv4Addr, port: u16, backlog: u32) -> Result<OwnedFd, Errno> {
+fn listen_on(address: SocketAddr, backlog: u32) -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let listener =
-        rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP))?;
+        rustix::net::socket_with(super::domain(address), SocketType::STREAM, flags, Some(ipproto::TCP))?;
     sockopt::set_socket_reuseaddr(&listener, true)?;
-    rustix::net::bind(&listener, &SocketAddrV4::new(address, port))?;
+    if address.is_ipv6() {
+        // Each family has listeners of its own.
+        sockopt::set_ipv6_v6only(&listener, true)?;
+    }
+    rustix::net::bind(&listener, &address)?;
     rustix::net::listen(&listener, i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(listener)
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
+use rustix::net::{SocketFlags, SocketType, ipproto, sockopt};
 
 use super::SwarmOrder;
 use super::echo::{Echo, Moved};
@@ -169,7 +169,7 @@ impl Swarm {
         let (source, server) = self.order.tuples.at(self.order.first + round + slot as u64);
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket =
-            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP))
+            rustix::net::socket_with(super::domain(server), SocketType::STREAM, flags, Some(ipproto::TCP))
                 .map_err(|error| (Operation::Socket, error))?;
         let bind = |error| (Operation::Bind, error);
         if self.share_sources {

@@ -16,7 +16,7 @@ use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::plan::tuples::{Addresses, Tuples};
 use crate::say::say;
-use crate::units::{PortRange, Ports, grouped};
+use crate::units::{Family, PortRange, Ports, grouped};
 
 /// A reader that goes away does not end the connections.
 macro_rules! tell {
@@ -67,9 +67,10 @@ pub fn server(args: &ServerArgs) -> Result<Exit> {
     let nofile = raise_nofile();
     let capacity = nofile.saturating_sub(OWN + args.ports.len() as u64);
     let what = || format!("serving on {}:{}", args.address, args.ports);
-    let listeners = reactor::listen(args.address, &args.ports, args.backlog).map_err(|(port, error)| {
-        Error::host(format!("listening on {}:{port}", args.address), errno::meaning(&errno::name(error)))
-    })?;
+    let listeners =
+        reactor::listen(&[args.address], &args.ports, args.backlog).map_err(|(address, error)| {
+            Error::host(format!("listening on {address}"), errno::meaning(&errno::name(error)))
+        })?;
     let mut reactor = Reactor::new(capacity).attempt(Exit::Broke, what)?;
     reactor.adopt(listeners);
     reactor.accept().attempt(Exit::Broke, what)?;
@@ -145,7 +146,7 @@ fn order(args: &ClientArgs, count: u64) -> Result<SwarmOrder> {
             },
         )?;
     let server_ports = Ports(vec![PortRange { first: args.first_port, last }]);
-    let any = std::net::Ipv4Addr::UNSPECIFIED;
+    let any = Family::of(args.server).unspecified();
     let tuples = Tuples {
         // Without source addresses the system chooses address and port, and nothing is bound.
         sources: Addresses { first: args.source.unwrap_or(any), count: args.sources.max(1) },

@@ -6,10 +6,10 @@ use super::{plan_anywhere, print_json, print_text};
 use crate::cli::{CheckArgs, LabArgs};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::host::{Capability, Host, Presence, Version};
+use crate::host::{Capability, Host, IPV6, Presence, Version};
 use crate::plan::Plan;
 use crate::rootless;
-use crate::units::{grouped, human_bytes};
+use crate::units::{Family, grouped, human_bytes};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -215,10 +215,14 @@ fn cgroup(host: &Host, plan: Option<&Plan>) -> Row {
 }
 
 fn features(host: &Host, plan: Option<&Plan>) -> Vec<Row> {
-    let router = plan.and_then(|plan| plan.router).filter(|router| router.tracks);
+    let router = plan.and_then(|plan| plan.router.as_ref()).filter(|router| router.tracks);
     let mut needed = vec!["network_namespaces", "veth"];
     needed.extend(router.iter().flat_map(|_| ["nf_tables", "conntrack"]));
-    needed.extend(router.and_then(|router| router.nat).map(|_| "nat"));
+    needed.extend(router.filter(|router| !router.nat.is_empty()).map(|_| "nat"));
+    let subnets = plan.map(|plan| plan.subnets.as_slice()).unwrap_or_default();
+    if subnets.iter().any(|subnet| subnet.family() == Family::Ipv6) {
+        needed.push(IPV6);
+    }
     let one = |name: &str| {
         let presence = host.feature(name);
         let is = match presence {

@@ -5,7 +5,8 @@ use crate::cli::PlanArgs;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::plan::machines::{Clock, Placed};
-use crate::plan::{HostSetting, LinkEnd, Node, Plan, Role, Router, TupleSum};
+use crate::plan::tuples::Addresses;
+use crate::plan::{Home, HostSetting, LinkEnd, Nat, Node, Plan, Role, Router, TupleSum};
 use crate::units::{Period, grouped, human_bytes};
 
 /// Nodes shown one by one; of more, the first and the last.
@@ -19,7 +20,7 @@ pub fn run(args: &PlanArgs) -> Result<Exit> {
 
 fn text(plan: &Plan) -> String {
     let mut lines =
-        vec![format!("{} · {} connections · {}", plan.lab, grouped(plan.connections), plan.subnet)];
+        vec![format!("{} · {} connections · {}", plan.lab, grouped(plan.connections), listed(&plan.subnets))];
     lines.push(String::new());
     lines.extend(nodes(plan));
     lines.extend(links(plan));
@@ -119,31 +120,35 @@ fn clock(clock: Clock) -> String {
 }
 
 fn addresses(node: &Node) -> String {
-    let last = node.addresses.at(node.addresses.count.saturating_sub(1));
-    match (node.addresses.count, node.each_address) {
-        (1, _) => node.addresses.first.to_string(),
-        (count, true) => format!("{} addresses {} … {last}", grouped(count.into()), node.addresses.first),
-        (count, false) => {
-            format!(
-                "{} addresses {} … {last}, as the local range {}",
-                grouped(count.into()),
-                node.addresses.first,
-                node.block
-            )
+    let of_family = |home: &Home| {
+        let Addresses { first, count } = home.addresses;
+        let last = home.addresses.last();
+        match (count, home.each_address) {
+            (1, _) => first.to_string(),
+            (count, true) => format!("{} addresses {first} … {last}", grouped(count.into())),
+            (count, false) => {
+                let count = grouped(count.into());
+                format!("{count} addresses {first} … {last}, as the local range {}", home.block)
+            }
         }
-    }
+    };
+    listed(node.homes.iter().map(of_family))
+}
+
+fn listed(all: impl IntoIterator<Item = impl ToString>) -> String {
+    let all: Vec<String> = all.into_iter().map(|one| one.to_string()).collect();
+    all.join(" and ")
 }
 
 fn forwarding(router: &Router) -> String {
-    match (&router.nat, router.tracks) {
-        (Some(nat), _) => format!(
-            "forwards and tracks; translates the clients to {} … {}, ports {}",
-            nat.addresses.first,
-            nat.addresses.at(nat.addresses.count.saturating_sub(1)),
-            nat.ports
-        ),
-        (None, true) => "forwards and tracks".to_owned(),
-        (None, false) => "forwards".to_owned(),
+    let translated =
+        |nat: &Nat| format!("{} … {}, ports {}", nat.addresses.first, nat.addresses.last(), nat.ports);
+    match (router.nat.as_slice(), router.tracks) {
+        ([], true) => "forwards and tracks".to_owned(),
+        ([], false) => "forwards".to_owned(),
+        (nat, _) => {
+            format!("forwards and tracks; translates the clients to {}", listed(nat.iter().map(translated)))
+        }
     }
 }
 

@@ -200,7 +200,7 @@ fn header(plan: &Plan, folder: &Folder) -> Header {
         began_unix_ms: now.as_millis() as u64,
         run_directory: folder.path.clone(),
         connections: plan.connections,
-        subnet: plan.subnet,
+        subnets: plan.subnets.clone(),
     }
 }
 

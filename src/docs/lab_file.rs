@@ -7,7 +7,7 @@ use super::fields::{self, Field, code, plain};
 use super::origin;
 use super::table::Table;
 use crate::spec::{self, ClientPorts, MachineSpec, Processes};
-use crate::units::{Bytes, Count, Period, PortRange, Ports, Rate, Share, Subnet};
+use crate::units::{Block, Bytes, Count, Period, PortRange, Ports, Rate, Share};
 
 const INTRODUCTION: &str = "\
 # The lab file
@@ -76,7 +76,7 @@ fn known() -> [(&'static str, Value); 11] {
         ("ports", form::<Ports>()),
         ("port range", form::<PortRange>()),
         ("`auto` or port range", form::<ClientPorts>()),
-        ("subnet", form::<Subnet>()),
+        ("subnet", form::<Block>()),
         ("`auto` or number", form::<Processes>()),
         ("machine", form::<MachineSpec>()),
     ]

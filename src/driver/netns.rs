@@ -14,9 +14,17 @@ use crate::kernel::netns::{self, Namespace};
 use crate::kernel::nftables::{self, Translation};
 use crate::kernel::{cgroup, proc, sysctl};
 use crate::observe::{Depth, Eyes, Seat, Seen};
-use crate::plan::{LinkEnd, Node, Plan, Role, Router};
+use crate::plan::{Home, LinkEnd, Nat, Node, Plan, Role, Router};
 use crate::spec::Blow;
 use crate::teardown::{self, Outcome};
+use crate::units::Family;
+
+/// What new links of a namespace do by themselves.
+const QUIET_IPV6: [(&str, &str); 3] = [
+    ("net.ipv6.conf.default.addr_gen_mode", "1"),
+    ("net.ipv6.conf.default.accept_dad", "0"),
+    ("net.ipv6.conf.all.accept_dad", "0"),
+];
 
 pub struct NetnsDriver {
     journal: Journal,
@@ -93,12 +101,15 @@ impl NetnsDriver {
 
     /// All pairs first, then one batch in each namespace gives it its addresses.
     async fn connect(&mut self, plan: &Plan) -> Result<()> {
+        if plan.subnets.iter().any(|subnet| subnet.family() == Family::Ipv6) {
+            self.quiet_ipv6(plan)?;
+        }
         self.tie(plan).await?;
         let runtime = tokio::runtime::Handle::current();
         let opened = netns::inside_each(self.namespaces.iter().map(Namespace::file), |node| {
-            if let Some(router) = plan.router.filter(|router| router.node == node && router.tracks) {
+            if let Some(router) = plan.router.as_ref().filter(|router| router.node == node && router.tracks) {
                 // First of all: the settings of tracking are there when it is.
-                nftables::track(translation(&router).as_ref())
+                track(router, &plan.nodes[node])
                     .map_err(|(what, error)| std::io::Error::other(format!("{what}: {error}")))?;
             }
             for (key, value) in &plan.nodes[node].settings {
@@ -111,6 +122,17 @@ impl NetnsDriver {
             let name = &plan_node.namespace;
             let opened = opened.attempt(Exit::Host, || format!("setting up the namespace {name}"))?;
             send(&mut opened.serve(), name, &requests(plan, node)).await?;
+        }
+        Ok(())
+    }
+
+    /// Links that are made from now on get no address of their own making, and none is looked for twice: the lab
+    /// gives them theirs, and nobody else is there.
+    fn quiet_ipv6(&self, plan: &Plan) -> Result<()> {
+        let quiet = |_| QUIET_IPV6.into_iter().try_for_each(|(key, value)| sysctl::write_inside(key, value));
+        let done = netns::inside_each(self.namespaces.iter().map(Namespace::file), quiet);
+        for (done, node) in done.into_iter().zip(&plan.nodes) {
+            done.attempt(Exit::Host, || format!("setting up IPv6 in {}", node.namespace))?;
         }
         Ok(())
     }
@@ -163,7 +185,7 @@ impl Driver for NetnsDriver {
             machines: 0,
             namespaces: plan.nodes.len(),
             links: plan.links.len(),
-            addresses: plan.nodes.iter().map(|node| u64::from(node.addresses.count)).sum(),
+            addresses: plan.nodes.iter().map(Node::address_count).sum(),
             unkept: self.journal.unkept(),
         })
     }
@@ -304,13 +326,19 @@ fn pairs(plan: &Plan, hub: usize, namespaces: &[Namespace]) -> Vec<Request> {
     links.map(|link| Request::Veth(end(&link.ends[0]), end(&link.ends[1]))).collect()
 }
 
-fn translation(router: &Router) -> Option<Translation> {
-    router.nat.map(|nat| Translation {
+fn track(router: &Router, node: &Node) -> Result<(), (&'static str, std::io::Error)> {
+    let translation = |nat: &Nat| Translation {
         out: router.to_server,
         first: nat.addresses.first,
         count: nat.addresses.count,
         ports: (nat.ports.first, nat.ports.last),
-    })
+    };
+    for home in &node.homes {
+        let of_family = |nat: &&Nat| Family::of(nat.addresses.first) == home.family();
+        let nat = router.nat.iter().find(of_family).map(translation);
+        nftables::track(home.addresses.first.is_ipv6(), nat.as_ref())?;
+    }
+    Ok(())
 }
 
 /// What a node's namespace is told: its links, its addresses, and the way to the others.
@@ -320,6 +348,9 @@ fn requests(plan: &Plan, index: usize) -> Vec<Request> {
     // The first end of a pair is up already.
     let far_ends = plan.links.iter().map(|link| &link.ends[1]).filter(|end| end.node == index);
     requests.extend(far_ends.map(|end| Request::Up { index: end.index }));
+    let own_ends = plan.links.iter().flat_map(|link| &link.ends).filter(|end| end.node == index);
+    let link_local = |end: &LinkEnd| Some(Request::LinkLocal { index: end.index, address: end.link_local? });
+    requests.extend(own_ends.filter_map(link_local));
     let home = match node.role {
         Role::Client => node.routes.first().map_or(LOOPBACK, |route| route.link),
         // They are reached over several links.
@@ -328,11 +359,13 @@ fn requests(plan: &Plan, index: usize) -> Vec<Request> {
     if let (Role::Client, Some(bytes_per_second)) = (node.role, plan.client_rate) {
         requests.push(Request::Rate { index: home, bytes_per_second });
     }
-    let each = if node.each_address { node.addresses.count } else { 1 };
-    let addresses = node.addresses.iter().take(each as usize);
-    requests.extend(addresses.map(|address| Request::Address { index: home, address }));
-    if !node.each_address {
-        requests.push(Request::OwnRange { first: node.block.base, prefix: node.block.prefix });
+    for Home { addresses, block, each_address } in &node.homes {
+        let each = if *each_address { addresses.count } else { 1 };
+        let some = addresses.iter().take(each as usize);
+        requests.extend(some.map(|address| Request::Address { index: home, address }));
+        if !each_address {
+            requests.push(Request::OwnRange { first: block.base, prefix: block.prefix });
+        }
     }
     requests.extend(node.routes.iter().map(|route| Request::Route {
         to: route.to.base,

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::kernel::netlink::Borrowed;
 use crate::observe::{Depth, Seen};
+use crate::plan::Node;
 use crate::plan::Plan;
 use crate::plan::machines::{Machine, Placed};
 use crate::spec::{Blow, MachineSpec};
@@ -59,7 +60,7 @@ async fn reach_one(target: &Target, spec: &MachineSpec) -> Result<(Line, Machine
     let (line, Hello { host, reached, .. }) = target.reach().await?;
     let address = spec.address.or(reached).ok_or_else(|| {
         let what = format!("choosing the address of {} for the test traffic", target.node);
-        Error::host(what, "ssh did not come to it by an IPv4 address")
+        Error::host(what, "ssh did not tell which address it came to")
             .remedy("name it: `{ssh: …, address: 192.168.121.10}`")
     })?;
     let clock = line.clock().await?;
@@ -105,7 +106,7 @@ impl SshDriver {
             lab: self.name_on(&node.name),
             node: node.name.clone(),
             connections: plan.connections,
-            subnet: plan.subnet,
+            subnets: plan.subnets.clone(),
             address: placed.address,
             settings: placed.settings.clone(),
             routes: routes(plan, index),
@@ -182,7 +183,7 @@ impl Driver for SshDriver {
         join_all(prepared).await.into_iter().collect::<Result<()>>()?;
         Ok(Built {
             machines: plan.nodes.len(),
-            addresses: plan.nodes.iter().map(|node| u64::from(node.addresses.count)).sum(),
+            addresses: plan.nodes.iter().map(Node::address_count).sum(),
             ..Built::default()
         })
     }

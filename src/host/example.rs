@@ -31,7 +31,7 @@ impl Host {
                 limit_below: Some(group),
                 can_limit: Ok(()),
             },
-            routes: vec![(Ipv4Addr::new(192, 168, 1, 0), 24)],
+            routes: vec![Block { base: Ipv4Addr::new(192, 168, 1, 0).into(), prefix: 24 }],
             features: features(),
             unread: BTreeMap::new(),
         }

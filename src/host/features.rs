@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::tree::Tree;
 use evidence::Evidence;
 
+pub const IPV6: &str = "ipv6";
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Presence {
     Present,
@@ -75,12 +77,23 @@ pub fn read(tree: &Tree, kernel: &str) -> BTreeMap<String, Feature> {
     let mut features: BTreeMap<String, Feature> =
         SOUGHT.iter().map(|sought| (sought.name.to_string(), evidence.on(sought))).collect();
     features.insert("network_namespaces".to_string(), network_namespaces(tree));
+    features.insert(IPV6.to_string(), ipv6(tree));
     features
 }
 
 /// The names of all features that are looked for.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    SOUGHT.iter().map(|sought| sought.name).chain(["network_namespaces"])
+    SOUGHT.iter().map(|sought| sought.name).chain(["network_namespaces", IPV6])
+}
+
+/// A kernel that was started without IPv6 still has its module.
+fn ipv6(tree: &Tree) -> Feature {
+    let (all, ipv6) = ("/proc/sys/net", "/proc/sys/net/ipv6");
+    match (tree.exists(ipv6), tree.exists(all)) {
+        (true, _) => Feature::new(Presence::Present, format!("{ipv6} exists")),
+        (false, true) => Feature::new(Presence::Absent, format!("{all} has no ipv6")),
+        (false, false) => Feature::new(Presence::Unknown, format!("there is no {all}")),
+    }
 }
 
 /// A kernel with namespaces lists those of every process.

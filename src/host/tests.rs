@@ -73,8 +73,8 @@ Id 220:
      /12 universe UNREACHABLE
 ";
 
-fn net(a: u8, b: u8, c: u8, d: u8, length: u8) -> Prefix {
-    (Ipv4Addr::new(a, b, c, d), length)
+fn net(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Block {
+    Block { base: Ipv4Addr::new(a, b, c, d).into(), prefix }
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn this_machine_has_sane_facts() {
     assert!(host.triple("net.ipv4.tcp_rmem").unwrap().is_sorted());
     assert_eq!(host.cgroup.can_limit.is_ok(), host.cgroup.limit_below.is_some());
     assert!(host.cgroup.memory_limit.is_none_or(|limit| limit < host.memory.total));
-    assert!(host.routes.iter().all(|route| !route.0.is_loopback() && route.1 > 1));
+    assert!(host.routes.iter().all(|route| !route.base.is_loopback() && route.prefix > 1));
     assert!(host.memory_to_use() <= host.memory.available);
     let text = serde_json::to_string(&host).unwrap();
     assert_eq!(serde_json::from_str::<Host>(&text).unwrap(), host);
@@ -180,6 +180,24 @@ fn routes_leave_out_loopback_and_defaults() {
 }
 
 #[test]
+fn routes_of_ipv6_leave_out_what_every_link_has() {
+    let text = "\
+fd000000000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0
+fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0
+00000000000000000000000000000000 00 00000000000000000000000000000000 00 fd000000000000000000000000000001 00000400 00000001 00000000 00000003     eth0
+00000000000000000000000000000001 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000000 00000002 00000000 80200001       lo
+fd000000000000000000000000000002 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000000 00000002 00000000 80200001       lo
+20010db8000000000000000000000000 20 00000000000000000000000000000000 00 fd000000000000000000000000000001 00000400 00000001 00000000 00000003     eth0
+ff000000000000000000000000000000 08 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000004 00000000 00000001     eth0
+";
+    let host = FakeMachine::new().with("/proc/net/ipv6_route", text).read();
+    let block = |text: &str| text.parse::<Block>().unwrap();
+    assert_eq!(host.routes, [block("2001:db8::/32"), block("fd00::/64")]);
+    assert_eq!(host.collision(block("fd00::100/120")), Some(block("fd00::/64")));
+    assert_eq!(host.collision(block("fd00:99::/64")), None);
+}
+
+#[test]
 fn the_example_is_a_whole_machine() {
     let host = Host::example();
     assert_eq!(host.settings.keys().collect::<Vec<_>>(), KEYS.iter().collect::<Vec<_>>());
@@ -209,15 +227,17 @@ proptest! {
             "[a-z]{2}\n(eth0( [0-9A-F]{0,9}){7}\n){0,4}",
             "([0-9] ){3}/ /[a-z]{0,3} r[wo]( [a-z]){0,2} - [a-z ]{0,9}",
             "CapEff:[ \t][0-9a-g]{0,20}",
+            "([0-9a-f]{30,33} [0-9a-f]{1,3} 0 0 lo\n){0,4}",
         ],
         address in any::<u32>(),
         length in any::<u8>(),
     ) {
         Capabilities::from_status(&text);
         mounts::parse(&text);
-        for prefix in routes::parse_route(&text).into_iter().chain(routes::parse_fib_trie(&text)) {
-            prop_assert!(prefix.1 <= 32);
-            routes::overlap(prefix, (Ipv4Addr::from(address), length));
+        let ipv4 = routes::parse_route(&text).into_iter().chain(routes::parse_fib_trie(&text));
+        for block in ipv4.chain(routes::parse_ipv6_route(&text)) {
+            prop_assert!(block.prefix <= block.family().bits());
+            block.overlaps(Block::around(Ipv4Addr::from(address).into(), length));
         }
     }
 }

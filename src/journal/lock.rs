@@ -90,7 +90,7 @@ mod tests {
                 began_unix_ms: 0,
                 run_directory: self.0.clone(),
                 connections: 1,
-                subnet: "10.99.0.0/16".parse().expect("a block"),
+                subnets: Vec::new(),
             };
             let line = serde_json::to_string(&Line::Header { header }).expect("JSON");
             std::fs::write(self.0.join("journal.jsonl"), line + "\n").expect("a journal");

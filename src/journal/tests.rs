@@ -47,7 +47,7 @@ fn header() -> Header {
         began_unix_ms: 9,
         run_directory: PathBuf::from("/"),
         connections: 10,
-        subnet: "10.99.0.0/16".parse().expect("a subnet"),
+        subnets: vec!["10.99.0.0/16".parse().expect("a subnet")],
     }
 }
 

@@ -1,10 +1,11 @@
 //! Links, addresses and routes, in batches: many requests in one message, one answer each.
 
 mod borrowed;
+mod routes;
 
 use std::fmt;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::RawFd;
 
 use super::qdisc;
@@ -16,8 +17,7 @@ use rtnetlink::packet_core::{
 };
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute};
-use rtnetlink::packet_route::route::{RouteScope, RouteType};
-use rtnetlink::{AddressMessageBuilder, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVeth};
 use rustix::io::Errno;
 
 pub use borrowed::Borrowed;
@@ -27,8 +27,7 @@ const BATCH: usize = 100;
 
 pub const LOOPBACK: u32 = 1;
 
-/// The routing table of a namespace's own addresses.
-const LOCAL_TABLE: u32 = 255;
+const LINK_LOCAL_PREFIX: u8 = 64;
 
 /// One end of a veth pair, made straight inside its namespace under an index we choose.
 #[derive(Clone, Debug)]
@@ -56,26 +55,31 @@ pub enum Request {
     },
     Address {
         index: u32,
-        address: Ipv4Addr,
+        address: IpAddr,
+    },
+    /// The address of a link's end that is good for this link only.
+    LinkLocal {
+        index: u32,
+        address: IpAddr,
     },
     /// A whole range that counts as this node's own, without an address for each.
     OwnRange {
-        first: Ipv4Addr,
+        first: IpAddr,
         prefix: u8,
     },
     Unroute {
-        to: Ipv4Addr,
+        to: IpAddr,
         prefix: u8,
     },
     /// Something that is ours on a machine that is not, marked so that it can be told from anyone else's.
     Borrow(Borrowed),
     GiveBack(Borrowed),
     Route {
-        to: Ipv4Addr,
+        to: IpAddr,
         prefix: u8,
-        via: Option<Ipv4Addr>,
+        via: Option<IpAddr>,
         index: u32,
-        source: Option<Ipv4Addr>,
+        source: Option<IpAddr>,
     },
 }
 
@@ -101,7 +105,9 @@ impl fmt::Display for Request {
             Request::Up { index } => write!(f, "bringing up link {index}"),
             Request::Down { index } => write!(f, "taking down link {index}"),
             Request::Rate { index, .. } => write!(f, "limiting the rate of link {index}"),
-            Request::Address { index, address } => write!(f, "adding {address} to link {index}"),
+            Request::Address { index, address } | Request::LinkLocal { index, address } => {
+                write!(f, "adding {address} to link {index}")
+            }
             Request::OwnRange { first, prefix } => write!(f, "taking {first}/{prefix} as own addresses"),
             Request::Unroute { to, prefix } => write!(f, "removing the route to {to}/{prefix}"),
             Request::Borrow(borrowed) => write!(f, "adding {borrowed}"),
@@ -199,38 +205,21 @@ fn message(request: &Request) -> NetlinkMessage<RouteNetlinkMessage> {
         Request::Rate { index, bytes_per_second } => {
             RouteNetlinkMessage::NewQueueDiscipline(qdisc::token_bucket(*index, *bytes_per_second))
         }
-        Request::Address { index, address } => RouteNetlinkMessage::NewAddress(
-            AddressMessageBuilder::<Ipv4Addr>::new().index(*index).address(*address, 32).build(),
-        ),
+        Request::Address { index, address } => {
+            let all = if address.is_ipv4() { 32 } else { 128 };
+            RouteNetlinkMessage::NewAddress(routes::address(*index, *address, all))
+        }
+        Request::LinkLocal { index, address } => {
+            RouteNetlinkMessage::NewAddress(routes::address(*index, *address, LINK_LOCAL_PREFIX))
+        }
         Request::OwnRange { first, prefix } => {
-            let mut route = RouteMessageBuilder::<Ipv4Addr>::new()
-                .destination_prefix(*first, *prefix)
-                .output_interface(LOOPBACK)
-                .kind(RouteType::Local)
-                .scope(RouteScope::Host)
-                .table_id(LOCAL_TABLE);
-            route = route.pref_source(*first);
-            RouteNetlinkMessage::NewRoute(route.build())
+            RouteNetlinkMessage::NewRoute(routes::own_range(*first, *prefix))
         }
         Request::Borrow(borrowed) => RouteNetlinkMessage::NewRoute(borrowed.route()),
         Request::GiveBack(borrowed) => RouteNetlinkMessage::DelRoute(borrowed.route()),
-        Request::Unroute { to, prefix } => {
-            let route = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(*to, *prefix);
-            RouteNetlinkMessage::DelRoute(route.scope(RouteScope::NoWhere).build())
-        }
+        Request::Unroute { to, prefix } => RouteNetlinkMessage::DelRoute(routes::unroute(*to, *prefix)),
         Request::Route { to, prefix, via, index, source } => {
-            let mut route = RouteMessageBuilder::<Ipv4Addr>::new()
-                .destination_prefix(*to, *prefix)
-                .output_interface(*index);
-            route = match via {
-                // The gateway is on the other end of the pair, whatever its address.
-                Some(via) => route.gateway(*via).onlink(),
-                None => route.scope(RouteScope::Link),
-            };
-            if let Some(source) = source {
-                route = route.pref_source(*source);
-            }
-            RouteNetlinkMessage::NewRoute(route.build())
+            RouteNetlinkMessage::NewRoute(routes::route((*to, *prefix), *via, *index, *source))
         }
     };
     let mut message = NetlinkMessage::from(inner);

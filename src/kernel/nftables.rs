@@ -3,7 +3,7 @@
 //! Nothing here is ever taken away again: a table goes with its namespace.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use rtnetlink::packet_core::{
     Emitable, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NLMSG_ERROR, NetlinkBuffer, NetlinkHeader,
@@ -12,6 +12,7 @@ use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, Socket
 
 const TABLE: &str = "c1m";
 const IPV4: u8 = 2;
+const IPV6: u8 = 10;
 
 /// nf_tables among the parts of nfnetlink, and the messages that enclose a transaction.
 const SUBSYSTEM: u16 = 10;
@@ -31,7 +32,7 @@ const LONGEST_ANSWER: usize = 8192;
 pub struct Translation {
     /// The index of the link behind which they are seen so.
     pub out: u32,
-    pub first: Ipv4Addr,
+    pub first: IpAddr,
     pub count: u32,
     pub ports: (u16, u16),
 }
@@ -48,15 +49,15 @@ const FORWARD: Chain = Chain { name: "forward", kind: "filter", hook: 2, priorit
 /// The usual priority of source translation.
 const POSTROUTING: Chain = Chain { name: "postrouting", kind: "nat", hook: 4, priority: 100 };
 
-/// Has this thread's namespace track every connection it forwards, and translate its source if asked to. What
+/// Has this thread's namespace track every connection of one family that it forwards, and translate its source if asked to. What
 /// failed is named.
-pub fn track(translation: Option<&Translation>) -> Result<(), (&'static str, io::Error)> {
+pub fn track(ipv6: bool, translation: Option<&Translation>) -> Result<(), (&'static str, io::Error)> {
     let failed = |error: rustix::io::Errno| ("speaking to netfilter", error.into());
     // The kernel has answered before `sendto` returns: there is nothing to wait for.
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(netlink::NETFILTER))
         .map_err(failed)?;
-    let messages = transaction(translation);
+    let messages = transaction(if ipv6 { IPV6 } else { IPV4 }, translation);
     let bytes: Vec<u8> = messages.iter().flat_map(|message| message.bytes.iter().copied()).collect();
     net::sendto(&socket, &bytes, SendFlags::empty(), &netlink::SocketAddrNetlink::new(0, 0))
         .map_err(failed)?;
@@ -82,7 +83,7 @@ struct Message {
     bytes: Vec<u8>,
 }
 
-fn transaction(translation: Option<&Translation>) -> Vec<Message> {
+fn transaction(family: u8, translation: Option<&Translation>) -> Vec<Message> {
     let chain = if translation.is_some() { POSTROUTING } else { FORWARD };
     let expressions = translation.map_or_else(observed, translated);
     let table = text(1, TABLE);
@@ -99,13 +100,13 @@ fn transaction(translation: Option<&Translation>) -> Vec<Message> {
     parts
         .into_iter()
         .zip(1..)
-        .map(|((what, kind, attributes), sequence)| message(what, kind, sequence, &attributes))
+        .map(|((what, kind, attributes), sequence)| message(what, (kind, family), sequence, &attributes))
         .collect()
 }
 
-fn message(what: &'static str, kind: u16, sequence: u32, attributes: &[u8]) -> Message {
+fn message(what: &'static str, (kind, family): (u16, u8), sequence: u32, attributes: &[u8]) -> Message {
     let is_answered = !matches!(kind, BEGIN | END);
-    let (family, resource) = if is_answered { (IPV4, 0) } else { (0, SUBSYSTEM) };
+    let (family, resource) = if is_answered { (family, 0) } else { (0, SUBSYSTEM) };
     let mut header = NetlinkHeader::default();
     header.length = (HEADER + 4 + attributes.len()) as u32;
     header.message_type = kind;
@@ -140,6 +141,8 @@ fn observed() -> Vec<u8> {
 
 /// The registers that hold 16 bytes each.
 const REGISTERS: [u32; 3] = [1, 2, 3];
+/// The same registers count as four of 4 bytes each, numbered from 8: the last quarter of the first.
+const LAST_OF_FIRST: u32 = 11;
 
 fn translated(translation: &Translation) -> Vec<u8> {
     let Translation { out, first, count, ports } = *translation;
@@ -147,19 +150,30 @@ fn translated(translation: &Translation) -> Vec<u8> {
     let link = [number(1, address), number(2, 5)];
     let is_out = [number(1, address), number(2, 0), nested(3, &attribute(1, &out.to_ne_bytes()))];
     let mut expressions = [expression("meta", &link), expression("cmp", &is_out)].concat();
+    let (family, bytes) = match first {
+        IpAddr::V4(first) => (IPV4, first.octets().to_vec()),
+        IpAddr::V6(first) => (IPV6, first.octets().to_vec()),
+    };
     if count == 1 {
-        expressions.extend(immediate(address, &first.octets()));
+        expressions.extend(immediate(address, &bytes));
     } else {
         // Any of the addresses for each new connection. In turn would be more even, but a turn can fall in
-        // step with that of the server's ports, and then half of the pairs are never met.
-        let random = [number(1, address), number(2, count), number(3, 1), number(4, first.into())];
-        let to_network = [number(1, address), number(2, address), number(3, 1), number(4, 4), number(5, 4)];
+        // step with that of the server's ports, and then half of the pairs are never met. The addresses differ in
+        // their last four bytes only.
+        let (common, last) = bytes.split_at(bytes.len() - 4);
+        let lowest = last.iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
+        let drawn = if common.is_empty() { address } else { LAST_OF_FIRST };
+        if !common.is_empty() {
+            expressions.extend(immediate(address, common));
+        }
+        let random = [number(1, drawn), number(2, count), number(3, 1), number(4, lowest)];
+        let to_network = [number(1, drawn), number(2, drawn), number(3, 1), number(4, 4), number(5, 4)];
         expressions.extend(expression("numgen", &random));
         expressions.extend(expression("byteorder", &to_network));
     }
     expressions.extend(immediate(low, &ports.0.to_be_bytes()));
     expressions.extend(immediate(high, &ports.1.to_be_bytes()));
-    let to = [number(1, 0), number(2, IPV4.into()), number(3, address), number(5, low), number(6, high)];
+    let to = [number(1, 0), number(2, family.into()), number(3, address), number(5, low), number(6, high)];
     expressions.extend(expression("nat", &to));
     expressions
 }

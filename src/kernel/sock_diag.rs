@@ -11,6 +11,7 @@ const ERROR: u16 = 2;
 const DONE: u16 = 3;
 const HEADER: usize = 16;
 const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
 const TCP: u8 = 6;
 /// One bit for each state: LISTEN is the tenth.
 const LISTENING: u32 = 1 << 10;
@@ -40,28 +41,31 @@ impl SockDiag {
         Ok(SockDiag { socket, buffer: Vec::with_capacity(32 * 1024) })
     }
 
-    /// The queue of every socket that listens for TCP over IPv4.
+    /// The queue of every socket that listens for TCP.
     pub fn queues(&mut self) -> io::Result<Vec<Queue>> {
-        self.socket.send(&request(), 0)?;
         let mut queues = Vec::new();
-        loop {
-            self.buffer.clear();
-            self.socket.recv(&mut self.buffer, 0)?;
-            if read_answers(&self.buffer, &mut queues)? {
-                return Ok(queues);
+        for family in [AF_INET, AF_INET6] {
+            self.socket.send(&request(family), 0)?;
+            loop {
+                self.buffer.clear();
+                self.socket.recv(&mut self.buffer, 0)?;
+                if read_answers(&self.buffer, &mut queues)? {
+                    break;
+                }
             }
         }
+        Ok(queues)
     }
 }
 
-fn request() -> Vec<u8> {
+fn request(family: u8) -> Vec<u8> {
     const BODY: usize = 56;
     let mut message = Vec::with_capacity(HEADER + BODY);
     message.extend(((HEADER + BODY) as u32).to_ne_bytes());
     message.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     message.extend(REQUEST_AND_DUMP.to_ne_bytes());
     message.extend([0; 8]);
-    message.extend([AF_INET, TCP, 0, 0]);
+    message.extend([family, TCP, 0, 0]);
     message.extend(LISTENING.to_ne_bytes());
     message.resize(HEADER + BODY, 0);
     message
@@ -104,7 +108,16 @@ mod tests {
 
     #[test]
     fn the_queues_of_this_namespace_are_told() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+        told_of("127.0.0.1:0");
+    }
+
+    #[test]
+    fn those_of_ipv6_are_told_too() {
+        told_of("[::1]:0");
+    }
+
+    fn told_of(address: &str) {
+        let listener = std::net::TcpListener::bind(address).expect("a listener");
         let waiting: Vec<_> = (0..3)
             .map(|_| std::net::TcpStream::connect(listener.local_addr().expect("its address")))
             .collect();

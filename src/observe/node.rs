@@ -26,6 +26,7 @@ pub struct Seat {
 pub struct NodeEyes {
     pub name: String,
     sockstat: ProcFile,
+    sockstat6: ProcFile,
     snmp: ProcFile,
     netstat: ProcFile,
     conntrack: ProcFile,
@@ -51,6 +52,7 @@ impl NodeEyes {
         let conntrack = |name: &str| ProcFile::open(&format!("/proc/sys/net/netfilter/nf_conntrack_{name}"));
         NodeEyes {
             sockstat: net("sockstat"),
+            sockstat6: net("sockstat6"),
             snmp: net("snmp"),
             netstat: net("netstat"),
             conntrack: net("stat/nf_conntrack"),
@@ -65,6 +67,7 @@ impl NodeEyes {
     pub fn look(&mut self, buffer: &mut Vec<u8>) -> Reading {
         let mut reading = Reading::default();
         let sockets = proc::parse_sockstat(&self.sockstat.read(buffer));
+        let sockets = sockets.with_ipv6(&self.sockstat6.read(buffer));
         reading.level(names::SOCKETS_USED, sockets.sockets_used);
         reading.level(names::SOCKETS_IN_USE, sockets.tcp_inuse);
         reading.level(names::TIME_WAIT, sockets.tcp_time_wait);

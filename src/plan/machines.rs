@@ -1,19 +1,17 @@
 //! A lab whose nodes are machines: what each of them allows, and what it is told. Pure.
 
-use std::net::Ipv4Addr;
-
 use serde::{Deserialize, Serialize};
 
 use super::settings::{self, HostSetting, Needed};
 use super::tuples::Addresses;
 use super::{
-    Limit, Memory, Node, Plan, Reactors, Role, Swarm, faults, fit, limits, memory, network, processes,
+    Home, Limit, Memory, Node, Plan, Reactors, Role, Swarm, faults, fit, limits, memory, network, processes,
     tuple_sum,
 };
 use crate::error::Result;
 use crate::host::Host;
 use crate::spec::{Lab, MachineMemory};
-use crate::units::Subnet;
+use crate::units::{Address, Block, Family};
 
 /// A machine as it was found.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +19,7 @@ pub struct Machine {
     /// As ssh knows it.
     pub ssh: String,
     /// The address of the test traffic.
-    pub address: Ipv4Addr,
+    pub address: Address,
     pub host: Host,
     pub clock: Clock,
 }
@@ -39,7 +37,7 @@ pub struct Clock {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Placed {
     pub ssh: String,
-    pub address: Ipv4Addr,
+    pub address: Address,
     pub kernel: String,
     pub cpus: u32,
     pub clock: Clock,
@@ -48,7 +46,7 @@ pub struct Placed {
     /// What would help and cannot be had there.
     pub out_of_reach: Vec<String>,
     /// The block of source addresses that the machine takes as its own for the run.
-    pub range: Option<Subnet>,
+    pub range: Option<Block>,
     /// The unprivileged user its agents become; none: they stay who the steward is.
     pub agent_user: Option<u32>,
     pub memory: Memory,
@@ -89,7 +87,7 @@ fn sketch(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
     let (server, client) = (&server.host, &weakest(clients).ok_or_else(no_machine)?);
     let reactors = processes::reactors(lab, server)?;
     let swarms = processes::swarms(lab, client, &reactors)?;
-    let subnet = network::subnet(lab, &neighbourhood(here, machines))?;
+    let subnet = network::subnet(lab, &neighbourhood(here, machines), family(lab, machines)?)?;
     let nodes = nodes(lab, subnet, machines);
     let placed: Vec<Placed> = nodes
         .iter()
@@ -111,7 +109,7 @@ fn sketch(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
         most_descriptors: processes::most_descriptors(server).min(processes::most_descriptors(client)),
         // Each machine has processors of its own.
         drains_at_once: reactors.count as usize + swarms.len(),
-        subnet,
+        subnets: vec![subnet],
         links: Vec::new(),
         faults: faults::all(lab, &nodes, &reactors, &swarms)?,
         nodes,
@@ -149,18 +147,33 @@ fn neighbourhood(here: &Host, machines: &[Machine]) -> Host {
     Host { routes: here.routes.iter().copied().chain(routes).collect(), ..here.clone() }
 }
 
-fn nodes(lab: &Lab, subnet: Subnet, machines: &[Machine]) -> Vec<Node> {
-    let mut nodes = network::nodes(&lab.spec, subnet);
+/// The family of the machines' addresses: they have to agree.
+fn family(lab: &Lab, machines: &[Machine]) -> Result<Family> {
+    let family = machines.first().map_or(Family::Ipv4, |server| Family::of(server.address));
+    if let Some(other) = machines.iter().find(|machine| Family::of(machine.address) != family) {
+        let why = format!("the server's address is of {}, and {} is not", family.name(), other.address);
+        return Err(super::refusal(lab, "machines", why)
+            .remedy("name addresses of one family: `machines: {server: {ssh: …, address: …}}`"));
+    }
+    let subnet = lab.spec.network.subnet.filter(|subnet| subnet.family() != family);
+    subnet.map_or(Ok(family), |subnet| {
+        let why = format!("{subnet} is no subnet of {}, as the machines' addresses are", family.name());
+        Err(super::refusal(lab, "network.subnet", why).remedy("name one of that family, or leave it out"))
+    })
+}
+
+fn nodes(lab: &Lab, subnet: Block, machines: &[Machine]) -> Vec<Node> {
+    let mut nodes = network::nodes(&lab.spec, &[subnet]);
     for (node, machine) in nodes.iter_mut().zip(machines) {
         node.namespace.clear();
         node.ehash_entries = 0;
-        if node.role == Role::Server || node.addresses.count == 1 {
-            node.addresses = Addresses::one(machine.address);
-            node.block = Subnet { base: machine.address, prefix: 32 };
-            node.each_address = true;
+        let planned = *node.home();
+        node.homes = vec![if node.role == Role::Server || planned.addresses.count == 1 {
+            let addresses = Addresses::one(machine.address);
+            Home { addresses, block: Block::one(machine.address), each_address: true }
         } else {
-            node.each_address = false;
-        }
+            Home { each_address: false, ..planned }
+        }];
         processes::place_on_cpus(&lab.spec, &machine.host, std::slice::from_mut(node));
     }
     nodes
@@ -196,7 +209,7 @@ fn place(lab: &Lab, node: &Node, machine: &Machine, needed: &Needed) -> Result<P
         clock: machine.clock,
         settings,
         out_of_reach,
-        range: (!node.each_address).then_some(node.block),
+        range: (!node.home().each_address).then_some(node.home().block),
         agent_user: super::may_become_nobody(host).then_some(super::NOBODY),
         memory: memory::of_machine(&lab.spec, host, node.role, needed.ends, needed.processes),
     })

@@ -151,7 +151,7 @@ fn most_for(lab: &Lab, host: &Host, side: Side) -> Result<u64> {
 
 /// What a reactor has open besides its connections.
 pub fn reactor_own(spec: &Spec) -> u64 {
-    REACTOR_OWN + spec.server.ports.len() as u64
+    REACTOR_OWN + (spec.server.ports.len() * spec.network.families().len()) as u64
 }
 
 fn reactors_for(spec: &Spec, room: u64, connections: u64) -> u64 {

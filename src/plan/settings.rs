@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::lowering::{self, Lowering};
 use super::network::overlay;
-use super::{Reactors, Role, Swarm};
+use super::{Home, Reactors, Role, Swarm};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::spec::{Lab, Spec};
-use crate::units::grouped;
+use crate::units::{Family, grouped};
 
 pub use of_machine::{Needed, machine_settings};
 
@@ -20,6 +20,7 @@ pub const FILE_MAX: &str = "fs.file-max";
 const NR_OPEN: &str = "fs.nr_open";
 const UNPRIVILEGED_PORTS: &str = "net.ipv4.ip_unprivileged_port_start";
 const NEIGHBOURS: &str = "net.ipv4.neigh.default.gc_thresh3";
+const NEIGHBOURS6: &str = "net.ipv6.neigh.default.gc_thresh3";
 /// The value of the first namespace holds in all, and each counts its own connections.
 pub const TRACKED: &str = "net.netfilter.nf_conntrack_max";
 /// One table for all namespaces.
@@ -52,7 +53,9 @@ pub struct HostSetting {
 }
 
 /// The settings written inside a node.
-pub fn node_settings(spec: &Spec, role: Role) -> BTreeMap<String, String> {
+pub fn node_settings(spec: &Spec, role: Role, homes: &[Home]) -> BTreeMap<String, String> {
+    let home_of = |family| homes.iter().find(|home| home.family() == family);
+    let ipv6 = home_of(Family::Ipv6);
     let mut planned = BTreeMap::new();
     let mut set = |key: &str, value: String| {
         planned.insert(key.to_owned(), value);
@@ -70,10 +73,19 @@ pub fn node_settings(spec: &Spec, role: Role) -> BTreeMap<String, String> {
         }
         Role::Client => spec.clients.ports.range(&spec.sysctl.client).first,
         Role::Router => {
-            set("net.ipv4.ip_forward", "1".to_owned());
+            if home_of(Family::Ipv4).is_some() {
+                set("net.ipv4.ip_forward", "1".to_owned());
+            }
+            if ipv6.is_some() {
+                set("net.ipv6.conf.all.forwarding", "1".to_owned());
+            }
             UNPRIVILEGED
         }
     };
+    if ipv6.is_some_and(|home| !home.each_address) {
+        // The block is a local route, and no address of it is on a link: only this lets anyone bind to it.
+        set("net.ipv6.ip_nonlocal_bind", "1".to_owned());
+    }
     if lowest < UNPRIVILEGED {
         set(UNPRIVILEGED_PORTS, lowest.to_string());
     }
@@ -96,7 +108,10 @@ pub fn host_settings(
     let processes = u64::from(reactors.count) + swarms.len() as u64;
     let files = 2 * spec.connections + processes * FILES_PER_PROCESS + host.files_open + FILES_SPARE;
     let nofile = swarms.iter().map(|swarm| swarm.nofile).max().unwrap_or(0).max(reactors.nofile);
-    let neighbours = 4 * u64::from(spec.clients.count) + 256;
+    let neighbours = |family| {
+        let has_them = spec.network.families().contains(&family);
+        if has_them { 4 * u64::from(spec.clients.count) + 256 } else { 0 }
+    };
     let tracked = if spec.network.tracks() { spec.connections + TRACKED_SPARE } else { 0 };
     if !host.settings.contains_key(TRACKED) && tracked > TRACKED_ANYWHERE {
         return Err(not_loaded(lab, tracked));
@@ -104,7 +119,8 @@ pub fn host_settings(
     let needs = [
         (FILE_MAX, files, "open files: both ends of every connection, and the rest of the machine"),
         (NR_OPEN, nofile, "descriptors of one process"),
-        (NEIGHBOURS, neighbours, "neighbour entries, shared by all namespaces"),
+        (NEIGHBOURS, neighbours(Family::Ipv4), "neighbour entries, shared by all namespaces"),
+        (NEIGHBOURS6, neighbours(Family::Ipv6), "neighbour entries of IPv6, shared by all namespaces"),
         (TRACKED, tracked, "connections that the router tracks"),
         // The kernel rounds to whole pages: a power of two stays what it is.
         (

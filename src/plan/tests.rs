@@ -12,6 +12,10 @@ use crate::spec;
 
 const GIB: u64 = 1 << 30;
 
+fn address(text: &str) -> Address {
+    text.parse().expect("an address")
+}
+
 fn lab(text: &str) -> Lab {
     spec::parse("lab.yaml", text, &[]).expect(text)
 }
@@ -62,9 +66,12 @@ fn privileged_ports_are_opened_to_the_agents() {
 #[test]
 fn an_automatic_subnet_keeps_away_from_the_hosts() {
     let mut host = Host::example();
-    host.routes.push((Ipv4Addr::new(10, 99, 0, 0), 16));
+    host.routes.push("10.99.0.0/16".parse().expect("a block"));
     let plan = decide(&lab("connections: 1K"), &host).expect("plan");
-    assert_eq!(plan.subnet.to_string(), "10.100.0.0/16");
+    assert_eq!(plan.subnets[0].to_string(), "10.100.0.0/16");
+    host.routes.push("fd99:c1ab::/63".parse().expect("a block"));
+    let plan = decide(&lab("connections: 1K\nnetwork: {family: ipv6}"), &host).expect("plan");
+    assert_eq!(plan.subnets[0].to_string(), "fd99:c1ab:0:2::/64");
 }
 
 #[test]

@@ -52,7 +52,14 @@ pub fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
     let product = |addresses: u64, ports: u64| addresses.saturating_mul(ports).saturating_mul(server_ports);
     let translated = spec.network.translation().map(|nat| {
         let (addresses, ports) = (u64::from(nat.addresses), nat.ports.len() as u64);
-        Translated { possible: product(addresses, ports), addresses, ports }
+        let families = spec.network.families().len() as u64;
+        // The family that more clients have meets the end of its tuples first.
+        let (clients, of_one) =
+            (u64::from(spec.clients.count), u64::from(spec.clients.count).div_ceil(families));
+        let possible =
+            u128::from(product(addresses, ports)) * u128::from(clients) / u128::from(of_one.max(1));
+        let possible = u64::try_from(possible).unwrap_or(u64::MAX);
+        Translated { possible, addresses: addresses * families, ports }
     });
     let sum = TupleSum {
         possible: product(addresses, client_ports),

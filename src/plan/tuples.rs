@@ -1,10 +1,10 @@
 //! The five-tuples: which connection of a client uses which source address, source port and server port.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{PortRange, Ports};
+use crate::units::{Address, PortRange, Ports, further};
 
 /// Connections in a row that go to the same server port.
 const STRETCH: u64 = 256;
@@ -12,20 +12,24 @@ const STRETCH: u64 = 256;
 /// Consecutive addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addresses {
-    pub first: Ipv4Addr,
+    pub first: Address,
     pub count: u32,
 }
 
 impl Addresses {
-    pub fn one(address: Ipv4Addr) -> Self {
+    pub fn one(address: Address) -> Self {
         Addresses { first: address, count: 1 }
     }
 
-    pub fn at(&self, index: u32) -> Ipv4Addr {
-        Ipv4Addr::from(u32::from(self.first).wrapping_add(index))
+    pub fn at(&self, index: u32) -> Address {
+        further(self.first, index.into())
     }
 
-    pub fn iter(self) -> impl Iterator<Item = Ipv4Addr> {
+    pub fn last(&self) -> Address {
+        self.at(self.count.saturating_sub(1))
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Address> {
         (0..self.count).map(move |index| self.at(index))
     }
 }
@@ -35,7 +39,7 @@ impl Addresses {
 pub struct Tuples {
     pub sources: Addresses,
     pub source_ports: PortRange,
-    pub server: Ipv4Addr,
+    pub server: Address,
     pub server_ports: Ports,
     /// The kernel chooses the source port, one of `source_ports`, when it connects.
     #[serde(default)]
@@ -66,7 +70,7 @@ impl Tuples {
     /// the same server port: a reactor that finds a queue filled accepts many at once.
     ///
     /// Where the kernel chooses, the source port is 0, and addresses and server ports are used evenly.
-    pub fn at(&self, index: u64) -> (SocketAddrV4, SocketAddrV4) {
+    pub fn at(&self, index: u64) -> (SocketAddr, SocketAddr) {
         let (pairs, addresses) = (self.source_pairs(), u64::from(self.sources.count));
         let (pair, round) = (index % pairs, index / pairs);
         let address = self.sources.at((pair % addresses) as u32);
@@ -76,7 +80,7 @@ impl Tuples {
             (false, None) => (self.planned_port(pair), pair / STRETCH + round),
         };
         let server_port = self.server_ports.nth((turn % self.server_ports.len() as u64) as usize);
-        (SocketAddrV4::new(address, port), SocketAddrV4::new(self.server, server_port.unwrap_or(0)))
+        (SocketAddr::new(address, port), SocketAddr::new(self.server, server_port.unwrap_or(0)))
     }
 
     fn planned_port(&self, pair: u64) -> u16 {
@@ -94,9 +98,9 @@ mod tests {
 
     fn tuples(addresses: u32, first: u16, ports: u16, server_ports: u16) -> Tuples {
         Tuples {
-            sources: Addresses { first: Ipv4Addr::new(10, 99, 1, 1), count: addresses },
+            sources: Addresses { first: "10.99.1.1".parse().expect("an address"), count: addresses },
             source_ports: PortRange { first, last: first + (ports - 1) },
-            server: Ipv4Addr::new(10, 99, 0, 1),
+            server: "10.99.0.1".parse().expect("an address"),
             server_ports: Ports(vec![PortRange { first: 9900, last: 9900 + (server_ports - 1) }]),
             kernel_chooses: false,
             spread: None,
@@ -112,7 +116,7 @@ mod tests {
             let mut seen = HashSet::new();
             for index in 0..all.possible() {
                 let (source, server) = all.at(index);
-                prop_assert!(u32::from(*source.ip()) - u32::from(all.sources.first) < addresses);
+                prop_assert!(all.sources.iter().any(|one| one == source.ip()));
                 prop_assert!(source.port() >= first && source.port() <= first + (ports - 1));
                 prop_assert!(server.port() >= 9900 && server.port() < 9900 + server_ports);
                 prop_assert!(seen.insert((source, server)), "index {index} repeats a tuple");

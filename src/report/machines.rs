@@ -1,7 +1,5 @@
 //! The machines of a run that was not on this host: what each was, and what it went through. Pure.
 
-use std::net::Ipv4Addr;
-
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -12,6 +10,7 @@ use crate::event::Moment;
 use crate::observe::{Sample, names};
 use crate::plan::machines::{Clock, Placed};
 use crate::plan::{Node, Plan};
+use crate::units::Address;
 
 /// One machine of a lab that is not on this host.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -21,7 +20,7 @@ pub struct Machine {
     /// As ssh knows it.
     pub ssh: String,
     /// Its address in the test traffic.
-    pub address: Ipv4Addr,
+    pub address: Address,
     /// The release of its kernel.
     pub kernel: String,
     /// How its clock differed from the runner's, whose time all events have.

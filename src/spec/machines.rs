@@ -1,14 +1,13 @@
 //! What a lab is built from: this host, or machines.
 
 use std::fmt;
-use std::net::Ipv4Addr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::units::Bytes;
+use crate::units::{Address, Bytes};
 
 /// What the lab is built from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -80,7 +79,7 @@ pub struct MachineSpec {
     pub ssh: Option<String>,
     /// The address of the test traffic; without it, the one that ssh reached it by.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub address: Option<Ipv4Addr>,
+    pub address: Option<Address>,
     /// A virtual machine's memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Bytes>,
@@ -124,7 +123,7 @@ impl<'de> Visitor<'de> for ShortOrInFull {
         let address = address
             .map(|text| {
                 text.parse().map_err(|_| {
-                    let why = format!("{} is not an IPv4 address", crate::units::quoted(&text));
+                    let why = format!("{} is no IPv4 or IPv6 address", crate::units::quoted(&text));
                     serde::de::Error::custom(format!("{why}\nhelp: write it like 192.168.121.10"))
                 })
             })
@@ -148,7 +147,7 @@ impl JsonSchema for MachineSpec {
                 {"type": "string"},
                 {"type": "object", "additionalProperties": false, "properties": {
                     "ssh": {"type": "string", "description": "The machine as ssh knows it."},
-                    "address": {"type": "string", "format": "ipv4", "description": "The address of the test traffic; without it, the one that ssh reached it by."},
+                    "address": {"type": "string", "description": "The address of the test traffic; without it, the one that ssh reached it by."},
                     "memory": {"type": ["integer", "string"], "description": "A virtual machine's memory."},
                     "cpus": {"type": "integer", "minimum": 1, "description": "A virtual machine's processors."}
                 }}

@@ -1,13 +1,13 @@
 //! What types cannot say: values that are well written, but make no lab.
 
 mod network;
+mod subnets;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::{DriverKind, MachineSpec, NetworkKind, RampSpec, Spec};
-use crate::units::{Bytes, Period, Share, Subnet, grouped, quoted};
+use crate::units::{Bytes, Period, Share, grouped, quoted};
 
 const LARGEST_MESSAGE: Bytes = Bytes(1 << 20);
 const LONGEST_NAME: usize = 32;
@@ -30,7 +30,7 @@ pub(super) fn validate(spec: &Spec) -> Checked {
     at_least_one(spec)?;
     times(spec)?;
     message_size(spec)?;
-    subnet(spec)?;
+    subnets::subnets(spec)?;
     settings("sysctl.host", &spec.sysctl.host, false)?;
     settings("sysctl.server", &spec.sysctl.server, true)?;
     settings("sysctl.client", &spec.sysctl.client, true)?;
@@ -169,29 +169,6 @@ fn message_size(spec: &Spec) -> Checked {
         "traffic.size",
         || format!("a message cannot be {size} long"),
         "make it from 1B to 1MiB",
-    )
-}
-
-/// Where no lab can live, and what those addresses are for.
-const NO_NETWORKS: [(Subnet, &str); 3] = [
-    (Subnet { base: Ipv4Addr::new(0, 0, 0, 0), prefix: 8 }, "are no host's, and no route leads to them"),
-    (Subnet { base: Ipv4Addr::new(127, 0, 0, 0), prefix: 8 }, "are every host's own, and never leave it"),
-    (
-        Subnet { base: Ipv4Addr::new(224, 0, 0, 0), prefix: 3 },
-        "are for multicast, or reserved: no connection has one",
-    ),
-];
-
-fn subnet(spec: &Spec) -> Checked {
-    let Some(subnet) = spec.network.subnet else { return Ok(()) };
-    let Some((taken, why)) = NO_NETWORKS.iter().find(|(taken, _)| taken.overlaps(subnet)) else {
-        return Ok(());
-    };
-    check(
-        false,
-        "network.subnet",
-        || format!("addresses of {taken} {why}"),
-        "take private addresses such as 10.99.0.0/16, or leave the key out: a free subnet is found",
     )
 }
 

@@ -1,7 +1,7 @@
 //! What a steward is asked to do on its machine, and how it leaves it.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::pin::Pin;
 
@@ -21,6 +21,7 @@ use crate::kernel::{self, proc};
 use crate::observe::{Depth, Eyes, Seen};
 use crate::spec::Blow;
 use crate::teardown::{self, Outcome};
+use crate::units::Address;
 
 #[derive(Default)]
 pub struct Duty {
@@ -35,7 +36,7 @@ pub struct Duty {
 impl Duty {
     /// How many changes of an earlier steward of the same lab had to be undone first.
     pub async fn prepare(&mut self, preparation: Preparation) -> Result<usize> {
-        let Preparation { lab, node, connections, subnet, address, .. } = &preparation;
+        let Preparation { lab, node, connections, subnets, address, .. } = &preparation;
         has_address(*address)?;
         let found = clear(lab).await?;
         let header = Header {
@@ -46,7 +47,7 @@ impl Duty {
             began_unix_ms: u64::try_from(super::unix_us() / 1000).unwrap_or(0),
             run_directory: PathBuf::new(),
             connections: *connections,
-            subnet: *subnet,
+            subnets: subnets.clone(),
         };
         self.eyes = Some(Eyes::of_machine(node));
         // An ordinary user has no place for a journal, and may change nothing that would belong into it.
@@ -169,7 +170,7 @@ fn may_keep_journal() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn has_address(address: Ipv4Addr) -> Result<()> {
+fn has_address(address: Address) -> Result<()> {
     let what = || format!("using the address {address} for the test traffic");
     UdpSocket::bind((address, 0)).map(|_| ()).map_err(|why| {
         Error::host(what(), why)

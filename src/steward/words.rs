@@ -2,8 +2,6 @@
 //!
 //! An ask that wants an answer gets exactly one, in the order of the asks. What agents say comes in between.
 
-use std::net::Ipv4Addr;
-
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Order;
@@ -17,7 +15,7 @@ use crate::observe::{Depth, Seen};
 use crate::plan::HostSetting;
 use crate::spec::Blow;
 use crate::teardown::Outcome;
-use crate::units::Subnet;
+use crate::units::{Address, Block};
 
 /// What the runner says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -64,9 +62,9 @@ pub struct Preparation {
     /// The node's name, under which its counters are told.
     pub node: String,
     pub connections: u64,
-    pub subnet: Subnet,
+    pub subnets: Vec<Block>,
     /// The machine must have it.
-    pub address: Ipv4Addr,
+    pub address: Address,
     pub settings: Vec<HostSetting>,
     pub routes: Vec<Borrowed>,
     /// Descriptors that the steward itself needs, to hear all its agents.
@@ -111,7 +109,7 @@ pub struct Hello {
     pub fingerprint: String,
     pub host: Host,
     /// The address of this machine that ssh came to.
-    pub reached: Option<Ipv4Addr>,
+    pub reached: Option<Address>,
 }
 
 /// An error on its way over.

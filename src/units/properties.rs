@@ -1,7 +1,6 @@
 //! What holds for every value and every text.
 
 use std::fmt::{Debug, Display};
-use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -32,8 +31,8 @@ proptest! {
         exponent in 0u32..10,
         percent in 0.0..=100.0f64,
         range in any_range(),
-        address: u32,
-        prefix in 0u8..=32,
+        address: u128,
+        prefix in 0u8..=128,
     ) {
         // Round numbers meet the larger units, which random ones hardly ever do.
         for number in [number, number % 1000 * 10u64.pow(exponent), (number % 1000) << (exponent * 4)] {
@@ -47,8 +46,8 @@ proptest! {
         survives(Share::Percent(percent))?;
         survives(range)?;
         survives(Ports(vec![range]))?;
-        let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-        survives(Subnet { base: Ipv4Addr::from_bits(address & mask), prefix })?;
+        survives(Block::around(Family::Ipv4.address(address), prefix))?;
+        survives(Block::around(Family::Ipv6.address(address), prefix))?;
     }
 
     #[test]
@@ -59,7 +58,7 @@ proptest! {
         let _ = text.parse::<Rate>();
         let _ = text.parse::<Share>();
         let _ = text.parse::<Ports>();
-        let _ = text.parse::<Subnet>();
+        let _ = text.parse::<Block>();
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::units::Rate;
 pub fn first(plan: &Plan, agent: AgentId) -> Order {
     match agent {
         AgentId::Reactor(place) => Order::Reactor(ReactorOrder {
-            address: plan.server_address(),
+            addresses: plan.server_addresses(),
             ports: plan.server_ports.clone(),
             backlog: plan.reactors.backlog,
             capacity: plan.reactors.capacity,

@@ -1,13 +1,13 @@
 //! Routes of a lab in a network that is not the lab's own: each bears a mark, and only what bears it is removed.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use rtnetlink::RouteMessageBuilder;
-use rtnetlink::packet_route::route::{RouteMessage, RouteProtocol, RouteScope, RouteType};
+use rtnetlink::packet_route::route::{RouteMessage, RouteProtocol};
 use serde::{Deserialize, Serialize};
 
-use super::{LOCAL_TABLE, LOOPBACK};
+use super::routes;
+
 /// The routing protocol that our routes are said to come from. The kernel matches it when a route is removed;
 /// nobody is known to use this number.
 const MARK: RouteProtocol = RouteProtocol::Other(201);
@@ -16,25 +16,19 @@ const MARK: RouteProtocol = RouteProtocol::Other(201);
 #[serde(rename_all = "snake_case")]
 pub enum Borrowed {
     /// The whole block counts as this machine's own.
-    Range { first: Ipv4Addr, prefix: u8 },
+    Range { first: IpAddr, prefix: u8 },
     /// The block is reached by a neighbour.
-    Way { to: Ipv4Addr, prefix: u8, via: Ipv4Addr },
+    Way { to: IpAddr, prefix: u8, via: IpAddr },
 }
 
 impl Borrowed {
     pub(super) fn route(&self) -> RouteMessage {
-        let route = RouteMessageBuilder::<Ipv4Addr>::new().protocol(MARK);
-        match self {
-            Borrowed::Range { first, prefix } => route
-                .destination_prefix(*first, *prefix)
-                .output_interface(LOOPBACK)
-                .kind(RouteType::Local)
-                .scope(RouteScope::Host)
-                .table_id(LOCAL_TABLE)
-                .pref_source(*first)
-                .build(),
-            Borrowed::Way { to, prefix, via } => route.destination_prefix(*to, *prefix).gateway(*via).build(),
-        }
+        let mut route = match self {
+            Borrowed::Range { first, prefix } => routes::own_range(*first, *prefix),
+            Borrowed::Way { to, prefix, via } => routes::by_neighbour((*to, *prefix), *via),
+        };
+        route.header.protocol = MARK;
+        route
     }
 }
 

@@ -13,6 +13,14 @@ pub struct SockStat {
     pub tcp_mem_pages: u64,
 }
 
+impl SockStat {
+    /// With what `/proc/net/sockstat6` says: connections over IPv6 are counted there, and only there.
+    pub fn with_ipv6(mut self, text: &str) -> SockStat {
+        self.tcp_inuse += count(text, "TCP6", "inuse");
+        self
+    }
+}
+
 pub fn parse_sockstat(text: &str) -> SockStat {
     SockStat {
         sockets_used: count(text, "sockets", "used"),

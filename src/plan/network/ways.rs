@@ -1,14 +1,19 @@
 //! Links and routes. Without a router the server is where all links come together; else the router is.
 
-use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 
 use crate::plan::tuples::Addresses;
-use crate::plan::{Link, LinkEnd, Nat, Node, Role, Route, Router};
+use crate::plan::{Home, Link, LinkEnd, Nat, Node, Role, Route, Router};
 use crate::spec::Spec;
-use crate::units::Subnet;
+use crate::units::{Address, Block, Family};
 
 /// In a new namespace the loopback link has index 1; ours follow.
 const FIRST: u32 = 2;
+
+/// The link-local addresses of a link's ends, where IPv6 runs over it: a neighbour is asked for by one of these, so
+/// that no other address has to be on the link.
+const NEAR: Address = Address::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
+const FAR: Address = Address::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2));
 
 /// The nodes by their roles: the server, the clients with their indices, and the router with its own.
 struct Parts<'a> {
@@ -28,58 +33,96 @@ pub fn links(nodes: &[Node]) -> Vec<Link> {
     let beyond = router.map(|_| (0, server));
     let far = beyond.into_iter().chain(clients);
     far.zip(FIRST..)
-        .map(|((node, far), index)| Link {
-            ends: [
-                LinkEnd { node: center, name: far.name.clone(), index },
-                LinkEnd { node, name: "eth0".to_owned(), index: FIRST },
-            ],
+        .map(|((node, far), index)| {
+            let link_local = |address| far.home_of(Family::Ipv6).map(|_| address);
+            Link {
+                ends: [
+                    LinkEnd { node: center, name: far.name.clone(), index, link_local: link_local(NEAR) },
+                    LinkEnd { node, name: "eth0".to_owned(), index: FIRST, link_local: link_local(FAR) },
+                ],
+            }
         })
         .collect()
 }
 
 pub fn router(spec: &Spec, nodes: &[Node]) -> Option<Router> {
     let (index, node) = parts(nodes).router?;
+    let translated = |home: &Home| {
+        let nat = spec.network.translation()?;
+        // Its own address comes first.
+        let addresses = Addresses { first: home.addresses.at(1), count: nat.addresses };
+        Some(Nat { addresses, ports: nat.ports })
+    };
     Some(Router {
         node: index,
         to_server: FIRST,
         tracks: spec.network.tracks(),
-        nat: spec.network.translation().map(|nat| Nat {
-            // Its own address comes first.
-            addresses: Addresses { first: node.addresses.at(1), count: nat.addresses },
-            ports: nat.ports,
-        }),
+        nat: node.homes.iter().filter_map(translated).collect(),
     })
 }
 
 /// Sets the routes of all nodes. Where there is a choice of ways, there is none back: each node is reached by
 /// the link that its packets come from, so that reverse path filters have nothing to object to.
-pub fn route(spec: &Spec, subnet: Subnet, nodes: &mut [Node]) {
+pub fn route(spec: &Spec, subnets: &[Block], nodes: &mut [Node]) {
     let Parts { server, clients, router } = parts(nodes);
-    let server_itself = Subnet { base: server.addresses.first, prefix: 32 };
-    let first = |node: &Node| node.addresses.first;
     // All of a client's addresses are reached by its first: one neighbour, not thousands.
     let to_clients = clients.iter().zip(FIRST + u32::from(router.is_some())..);
     let to_clients: Vec<Route> = to_clients
-        .map(|((_, client), link)| Route { to: client.block, via: Some(first(client)), link, source: None })
+        .map(|((_, client), link)| {
+            let via = next_hop(client.home(), FAR);
+            Route { to: client.home().block, via: Some(via), link, source: None }
+        })
         .collect();
-    let from_client = |client: &Node, via: Option<Ipv4Addr>| {
-        vec![Route { to: server_itself, via, link: FIRST, source: Some(first(client)) }]
-    };
-    let mut routes: Vec<(usize, Vec<Route>)> = clients
-        .iter()
-        .map(|(index, client)| (*index, from_client(client, router.map(|(_, router)| first(router)))))
-        .collect();
+    let mut routes: Vec<(usize, Vec<Route>)> = Vec::new();
+    for (index, client) in &clients {
+        let home = client.home();
+        let source = Some(home.addresses.first);
+        let to_server = same_family(server, home).map(|server| {
+            let via = router.map_or_else(
+                || beside(server, NEAR),
+                |(_, router)| same_family(router, home).map(|router| next_hop(router, NEAR)),
+            );
+            Route { to: Block::one(server.addresses.first), via, link: FIRST, source }
+        });
+        routes.push((*index, to_server.into_iter().collect()));
+    }
     match router {
         None => routes.push((0, to_clients)),
         Some((index, router)) => {
-            // Behind a translation the clients' own addresses are nowhere to be seen.
-            let to = if spec.network.translation().is_some() { router.block } else { subnet };
-            routes.push((0, vec![Route { to, via: Some(first(router)), link: FIRST, source: None }]));
-            let to_server = Route { to: server_itself, via: None, link: FIRST, source: None };
-            routes.push((index, [vec![to_server], to_clients].concat()));
+            let is_translated = spec.network.translation().is_some();
+            let from_server = router.homes.iter().zip(subnets).map(|(home, subnet)| {
+                // Behind a translation the clients' own addresses are nowhere to be seen.
+                let to = if is_translated { home.block } else { *subnet };
+                Route { to, via: Some(next_hop(home, NEAR)), link: FIRST, source: None }
+            });
+            routes.push((0, from_server.collect()));
+            let to_server = server.homes.iter().map(|home| Route {
+                to: Block::one(home.addresses.first),
+                via: beside(home, FAR),
+                link: FIRST,
+                source: None,
+            });
+            routes.push((index, to_server.chain(to_clients).collect()));
         }
     }
     for (index, routes) in routes {
         nodes[index].routes = routes;
     }
+}
+
+fn same_family<'a>(node: &'a Node, home: &Home) -> Option<&'a Home> {
+    node.home_of(home.family())
+}
+
+/// How a node is reached over its link: by its first address, or in IPv6 by the link-local one of its end.
+fn next_hop(home: &Home, link_local: Address) -> Address {
+    match home.family() {
+        Family::Ipv4 => home.addresses.first,
+        Family::Ipv6 => link_local,
+    }
+}
+
+/// The next hop to an address at the other end of the link. In IPv4 the address answers for itself.
+fn beside(home: &Home, link_local: Address) -> Option<Address> {
+    (home.family() == Family::Ipv6).then_some(link_local)
 }

@@ -68,7 +68,7 @@ pub fn machine_settings(
 
 /// The agents are nobody: privileged ports have to be opened to them.
 fn opened_ports(lab: &Lab, host: &Host, role: Role) -> Option<HostSetting> {
-    let to = node_settings(&lab.spec, role).remove(UNPRIVILEGED_PORTS)?;
+    let to = node_settings(&lab.spec, role, &[]).remove(UNPRIVILEGED_PORTS)?;
     let from = host.settings.get(UNPRIVILEGED_PORTS).filter(|_| host.can_set(UNPRIVILEGED_PORTS))?.clone();
     let why = "ports below it are used, by agents without privileges".to_owned();
     (from != to).then(|| HostSetting { key: UNPRIVILEGED_PORTS.to_owned(), from, to, why, lowers: None })

@@ -1,7 +1,5 @@
 //! Labs whose nodes are machines.
 
-use std::net::Ipv4Addr;
-
 use super::super::machines::{Clock, Machine, connections, decide};
 use super::*;
 
@@ -9,7 +7,7 @@ const FAR: &str = "driver: ssh\nmachines: {server: one, clients: [two, three]}\n
 
 fn machine(number: u8, memory: u64) -> Machine {
     let host = Host { memory: crate::host::Memory { total: memory, available: memory }, ..Host::example() };
-    let address = Ipv4Addr::new(192, 168, 56, number);
+    let address = address(&format!("192.168.56.{number}"));
     Machine { ssh: format!("m{number}"), address, host, clock: Clock::default() }
 }
 
@@ -26,8 +24,8 @@ fn far(more: &str) -> Lab {
 fn a_million_on_the_documented_hardware_needs_one_reactor() {
     let plan = decide(&far("connections: 1M"), &Host::example(), &documented()).expect("plan");
     assert_eq!((plan.reactors.count, plan.reactors.capacity, plan.swarms.len()), (1, 1_000_000, 2));
-    assert_eq!(plan.server_address(), Ipv4Addr::new(192, 168, 56, 10));
-    assert_eq!(plan.clients()[1].addresses, Addresses::one(Ipv4Addr::new(192, 168, 56, 12)));
+    assert_eq!(plan.server_addresses(), [address("192.168.56.10")]);
+    assert_eq!(plan.clients()[1].home().addresses, Addresses::one(address("192.168.56.12")));
     assert!(plan.links.is_empty() && plan.host_settings.is_empty());
     let moved =
         |node: usize| plan.machines[node].settings.iter().map(|one| one.key.as_str()).collect::<Vec<_>>();
@@ -56,13 +54,30 @@ fn each_machine_has_to_have_its_own_memory() {
 #[test]
 fn more_addresses_are_blocks_that_nobody_has() {
     let mut machines = documented();
-    machines[1].host.routes.push((Ipv4Addr::new(10, 99, 0, 0), 16));
+    machines[1].host.routes.push("10.99.0.0/16".parse().expect("a block"));
     let plan =
         decide(&far("connections: 1K\nclients: {addresses: 4}"), &Host::example(), &machines).expect("plan");
     let ranges: Vec<String> =
         plan.machines.iter().filter_map(|placed| Some(placed.range?.to_string())).collect();
     assert_eq!(ranges, ["10.100.0.8/29", "10.100.0.16/29"]);
-    assert_eq!(plan.clients()[0].addresses.first, Ipv4Addr::new(10, 100, 0, 9));
+    assert_eq!(plan.clients()[0].home().addresses.first, address("10.100.0.9"));
+}
+
+#[test]
+fn machines_have_addresses_of_one_family() {
+    let mut machines = documented();
+    for (machine, number) in machines.iter_mut().zip(10..) {
+        machine.address = address(&format!("fd00::{number}"));
+    }
+    let text = "connections: 1K\nclients: {addresses: 4}";
+    let plan = decide(&far(text), &Host::example(), &machines).expect("plan");
+    assert_eq!(plan.server_addresses(), [address("fd00::10")]);
+    assert_eq!(plan.machines[1].range, Some("fd99:c1ab::8/125".parse().expect("a block")));
+    let error = decide(&far("connections: 1K\nnetwork: {subnet: 10.1.0.0/16}"), &Host::example(), &machines);
+    assert!(error.expect_err("another family").why.contains("is no subnet of IPv6"));
+    machines[2].address = address("192.168.56.12");
+    let error = decide(&far(text), &Host::example(), &machines).expect_err("two families");
+    assert!(error.why.contains("192.168.56.12 is not"), "{error}");
 }
 
 #[test]

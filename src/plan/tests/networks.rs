@@ -26,7 +26,7 @@ const TWO: &str = "connections: 1K\nclients: {count: 2, addresses: 5}\n";
 #[test]
 fn a_direct_network_has_no_router() {
     let plan = plan(TWO);
-    assert_eq!((plan.nodes.len(), plan.links.len(), plan.router), (3, 2, None));
+    assert_eq!((plan.nodes.len(), plan.links.len(), &plan.router), (3, 2, &None));
     assert_eq!(routes(&plan, 0), ["10.99.0.8/29 via 10.99.0.9 dev 2", "10.99.0.16/29 via 10.99.0.17 dev 3"]);
     assert_eq!(routes(&plan, 2), ["10.99.0.1/32 dev 2"]);
 }
@@ -42,27 +42,69 @@ fn a_router_is_the_last_node_and_the_middle_of_all_links() {
     let named = |node, name: &str, index| (node, name.to_owned(), index);
     assert_eq!(ends(&plan.links[0]), [named(3, "server", 2), named(0, "eth0", 2)]);
     assert_eq!(ends(&plan.links[2]), [named(3, "client-2", 4), named(2, "eth0", 2)]);
-    assert_eq!(plan.nodes[3].addresses, Addresses::one(Ipv4Addr::new(10, 99, 0, 25)));
+    assert_eq!(plan.nodes[3].home().addresses, Addresses::one(address("10.99.0.25")));
     assert_eq!(routes(&plan, 0), ["10.99.0.0/16 via 10.99.0.25 dev 2"]);
     assert_eq!(routes(&plan, 1), ["10.99.0.1/32 via 10.99.0.25 dev 2"]);
     let own =
         ["10.99.0.1/32 dev 2", "10.99.0.8/29 via 10.99.0.9 dev 3", "10.99.0.16/29 via 10.99.0.17 dev 4"];
     assert_eq!(routes(&plan, 3), own);
     assert_eq!(plan.nodes[3].settings["net.ipv4.ip_forward"], "1");
-    assert_eq!(plan.router, Some(Router { node: 3, to_server: 2, tracks: true, nat: None }));
+    assert_eq!(plan.router, Some(Router { node: 3, to_server: 2, tracks: true, nat: Vec::new() }));
     assert!(plan.tuples.translated.is_none());
 }
 
 #[test]
 fn behind_a_translation_the_server_knows_only_the_routers_addresses() {
     let plan = plan(&format!("{TWO}network: {{kind: nat, nat: {{addresses: 3, ports: 2000-2999}}}}"));
-    let nat = plan.router.and_then(|router| router.nat).expect("a translation");
-    assert_eq!(nat.addresses, Addresses { first: Ipv4Addr::new(10, 99, 0, 26), count: 3 });
-    assert_eq!(plan.nodes[3].addresses.count, 4, "and one of its own");
+    let nat = &plan.router.as_ref().expect("a router").nat[0];
+    assert_eq!(nat.addresses, Addresses { first: address("10.99.0.26"), count: 3 });
+    assert_eq!(plan.nodes[3].home().addresses.count, 4, "and one of its own");
     assert_eq!(routes(&plan, 0), ["10.99.0.24/29 via 10.99.0.25 dev 2"]);
     let translated = plan.tuples.translated.expect("a sum");
     assert_eq!((translated.addresses, translated.ports, translated.possible), (3, 1_000, 300_000));
     assert_eq!((plan.first_limit.name, plan.first_limit.connections), ("nat tuples", 300_000));
+}
+
+#[test]
+fn ipv6_finds_its_neighbours_by_the_ends_of_links() {
+    let direct = plan(&format!("{TWO}network: {{subnet: fd00:99::/64}}"));
+    assert_eq!(direct.server_addresses(), [address("fd00:99::1")]);
+    assert_eq!(routes(&direct, 0), ["fd00:99::8/125 via fe80::2 dev 2", "fd00:99::10/125 via fe80::2 dev 3"]);
+    assert_eq!(routes(&direct, 2), ["fd00:99::1/128 via fe80::1 dev 2"]);
+    assert!(direct.links.iter().all(|link| link.ends.iter().all(|end| end.link_local.is_some())));
+    let routed = plan(&format!("{TWO}network: {{kind: nat, family: ipv6}}"));
+    assert_eq!(routes(&routed, 0), ["fd99:c1ab::18/125 via fe80::1 dev 2"]);
+    assert_eq!(routed.nodes[3].settings["net.ipv6.conf.all.forwarding"], "1");
+    assert_eq!(routed.nodes[3].settings.get("net.ipv4.ip_forward"), None);
+    assert_eq!(routed.router.expect("a router").nat[0].addresses, Addresses::one(address("fd99:c1ab::1a")));
+}
+
+#[test]
+fn clients_of_a_dual_lab_take_turns() {
+    let dual =
+        plan("connections: 1K\nclients: {count: 3, addresses: 2000}\nnetwork: {kind: nat, family: dual}");
+    assert_eq!(dual.server_addresses(), [address("10.99.0.1"), address("fd99:c1ab::1")]);
+    let families: Vec<_> = dual.clients().iter().map(|client| client.home().family()).collect();
+    assert_eq!(families, [Family::Ipv4, Family::Ipv6, Family::Ipv4]);
+    // Two of three clients share the one address of IPv4.
+    let translated = dual.tuples.translated.expect("a sum");
+    assert_eq!((translated.addresses, translated.possible), (2, 64_512 * 100 * 3 / 2));
+    let block = dual.clients()[1].settings.get("net.ipv6.ip_nonlocal_bind").map(String::as_str);
+    assert_eq!((block, dual.clients()[0].settings.get("net.ipv6.ip_nonlocal_bind")), (Some("1"), None));
+    assert_eq!(
+        processes::reactor_own(&lab("connections: 1\nclients: {count: 2}\nnetwork: {family: dual}").spec),
+        210
+    );
+}
+
+#[test]
+fn a_kernel_without_ipv6_is_told() {
+    let mut host = Host::example();
+    host.features
+        .insert(crate::host::IPV6.to_owned(), crate::host::Feature::new(crate::host::Presence::Absent, ""));
+    let error = decide(&lab("connections: 1K\nnetwork: {family: ipv6}"), &host).expect_err("no IPv6");
+    assert!(error.why.contains("without IPv6"), "{error}");
+    decide(&lab("connections: 1K"), &host).expect("IPv4 is there");
 }
 
 #[test]

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::exit::Exit;
 use crate::host::{Memory, Nofile};
-use crate::spec::{ClientPorts, NatSpec, NetworkKind};
-use crate::units::{Count, PortRange};
+use crate::spec::{ClientPorts, FamilySpec, NatSpec, NetworkKind};
+use crate::units::{Count, PortRange, number_of};
 
 prop_compose! {
     fn hosts()(
@@ -34,8 +34,8 @@ prop_compose! {
         host.memory = Memory { total: memory, available: memory };
         host.machine_cpus = cpus;
         let route = |(second, prefix): (u8, u8)| {
-            let mask = u32::MAX << (32 - u32::from(prefix));
-            (Ipv4Addr::from(u32::from(Ipv4Addr::new(10, second, 0, 0)) & mask), prefix)
+            let of_ipv4 = Family::Ipv4.address(10 << 24 | u128::from(second) << 16);
+            if second % 4 > 0 { Block::around(of_ipv4, prefix) } else { Block::around(address("fd99:c1ab::"), 40 + prefix) }
         };
         // Not the whole of 10.0.0.0/8: then there is no subnet to choose.
         host.routes.extend(routed.into_iter().filter(|(_, prefix)| *prefix > 8).map(route));
@@ -54,6 +54,7 @@ prop_compose! {
         nofile in prop_oneof![3 => Just(None), 1 => (20_u64..100_000).prop_map(Some)],
         cpus in prop::option::of(1_u32..80),
         (kind, nat, auto) in (0_usize..3, (1_u32..300, 1_u16..=65_535), prop::bool::weighted(0.3)),
+        family in 0_usize..3,
     ) -> Lab {
         let mut lab = lab("connections: 1");
         let spec = &mut lab.spec;
@@ -64,6 +65,8 @@ prop_compose! {
         spec.clients.ports = if auto { ClientPorts::Auto } else { ClientPorts::Range(ports) };
         let local = format!("{} {}", ports.first, ports.last);
         spec.sysctl.client.insert("net.ipv4.ip_local_port_range".to_owned(), local);
+        let families = [FamilySpec::Ipv4, FamilySpec::Ipv6, FamilySpec::Dual];
+        spec.network.family = Some(families[if clients > 1 { family } else { family % 2 }]);
         spec.network.kind = [NetworkKind::Direct, NetworkKind::Routed, NetworkKind::Nat][kind];
         let ports = PortRange { first: nat.1, last: u16::MAX };
         spec.network.nat = (kind == 2).then_some(NatSpec { addresses: nat.0, ports });
@@ -118,7 +121,7 @@ fn descriptors_suffice(plan: &Plan, host: &Host) -> Result<(), TestCaseError> {
     let allowed = allowed(plan, host);
     let reactors = &plan.reactors;
     prop_assert!(reactors.nofile <= allowed, "{:?} of {}", reactors, allowed);
-    prop_assert!(reactors.nofile > reactors.capacity + plan.server_ports.len() as u64);
+    prop_assert!(reactors.nofile > reactors.capacity + (plan.server_ports.len() * plan.subnets.len()) as u64);
     prop_assert!(u64::from(reactors.count) * reactors.capacity >= plan.connections);
     for swarm in &plan.swarms {
         prop_assert!(swarm.nofile <= allowed && swarm.nofile > swarm.count);
@@ -128,17 +131,21 @@ fn descriptors_suffice(plan: &Plan, host: &Host) -> Result<(), TestCaseError> {
 }
 
 fn addresses_are_apart(plan: &Plan, host: &Host) -> Result<(), TestCaseError> {
-    let free = host.collision((plan.subnet.base, plan.subnet.prefix)).is_none();
-    prop_assert!(free, "{} is the host's", plan.subnet);
-    for node in &plan.nodes {
-        let last = node.addresses.at(node.addresses.count - 1);
-        prop_assert!(node.block.contains(node.addresses.first) && node.block.contains(last));
-        prop_assert!(plan.subnet.contains(node.block.base) && node.block.prefix >= plan.subnet.prefix);
+    for subnet in &plan.subnets {
+        prop_assert!(host.collision(*subnet).is_none(), "{} is the host's", subnet);
+        let homes: Vec<&Home> = plan.nodes.iter().filter_map(|node| node.home_of(subnet.family())).collect();
+        for Home { addresses, block, .. } in &homes {
+            prop_assert!(block.contains(addresses.first) && block.contains(addresses.last()));
+            prop_assert!(subnet.contains(block.base) && block.prefix >= subnet.prefix);
+        }
+        for pair in homes.windows(2) {
+            let (one, next) = (pair[0].block, pair[1].block);
+            prop_assert!(number_of(one.base) + u128::from(one.len()) <= number_of(next.base));
+        }
     }
-    for pair in plan.nodes.windows(2) {
-        let (one, next) = (pair[0].block, pair[1].block);
-        prop_assert!(one.base.to_bits() as u64 + one.len() <= u64::from(next.base.to_bits()));
-    }
+    let homes = |node: &Node| node.homes.len();
+    prop_assert!(plan.clients().iter().all(|client| homes(client) == 1));
+    prop_assert_eq!(homes(plan.server()), plan.subnets.len());
     let names: BTreeSet<_> = plan.nodes.iter().map(|node| &node.namespace).collect();
     prop_assert_eq!(names.len(), plan.nodes.len());
     let ends = plan.links.iter().flat_map(|link| &link.ends);
@@ -146,22 +153,24 @@ fn addresses_are_apart(plan: &Plan, host: &Host) -> Result<(), TestCaseError> {
     prop_assert_eq!(indices.len(), 2 * plan.links.len());
     // Index 1 is the loopback's, and a link's name has at most 15 characters.
     prop_assert!(ends.clone().all(|end| end.index > 1 && end.name.len() <= 15));
-    if let Some(nat) = plan.router.and_then(|router| router.nat) {
+    for nat in plan.router.iter().flat_map(|router| &router.nat) {
         let router = plan.nodes.last().expect("a node");
-        prop_assert!(
-            router.block.contains(nat.addresses.first) && nat.addresses.first != router.addresses.first
-        );
-        prop_assert!(router.block.contains(nat.addresses.at(nat.addresses.count - 1)));
+        let home = router.home_of(Family::of(nat.addresses.first)).expect("a home of that family");
+        prop_assert!(home.block.contains(nat.addresses.first) && home.block.contains(nat.addresses.last()));
+        prop_assert!(nat.addresses.first != home.addresses.first);
     }
     Ok(())
 }
 
+fn has(node: &Node, address: Address) -> bool {
+    node.homes.iter().any(|home| home.addresses.iter().any(|own| own == address))
+}
+
 /// Where a packet ends that leaves `node` for `to`, by the plan's routes and links.
-fn arrives(plan: &Plan, mut node: usize, to: Ipv4Addr) -> Option<usize> {
+fn arrives(plan: &Plan, mut node: usize, to: Address) -> Option<usize> {
     for _ in 0..4 {
         let here = &plan.nodes[node];
-        let own = here.addresses.iter().any(|address| address == to);
-        if own {
+        if has(here, to) {
             return Some(node);
         }
         let route = here.routes.iter().find(|route| route.to.contains(to))?;
@@ -169,29 +178,32 @@ fn arrives(plan: &Plan, mut node: usize, to: Ipv4Addr) -> Option<usize> {
             .links
             .iter()
             .find(|link| link.ends.iter().any(|end| end.node == node && end.index == route.link))?;
-        let there = link.ends.iter().find(|end| end.node != node)?.node;
+        let there = link.ends.iter().find(|end| end.node != node)?;
         let expected = route.via.unwrap_or(to);
-        if !plan.nodes[there].addresses.iter().any(|address| address == expected) {
+        if there.link_local != Some(expected) && !has(&plan.nodes[there.node], expected) {
             return None;
         }
-        node = there;
+        node = there.node;
     }
     None
 }
 
 fn packets_find_their_way(plan: &Plan) -> Result<(), TestCaseError> {
     for (index, client) in plan.clients().iter().enumerate().take(5) {
-        prop_assert_eq!(arrives(plan, index + 1, plan.server_address()), Some(0));
-        let last = client.addresses.at(client.addresses.count - 1);
-        let nat = plan.router.and_then(|router| router.nat);
+        let home = client.home();
+        let server = plan.server().home_of(home.family()).expect("the server has both");
+        prop_assert_eq!(arrives(plan, index + 1, server.addresses.first), Some(0));
+        let last = home.addresses.last();
+        let of_family = |nat: &&Nat| Family::of(nat.addresses.first) == home.family();
+        let nat = plan.router.as_ref().and_then(|router| router.nat.iter().find(of_family));
         // Behind a translation only the translated addresses are known.
         prop_assert_eq!(arrives(plan, 0, last), nat.is_none().then_some(index + 1));
         if let Some(router) = &plan.router {
             prop_assert_eq!(arrives(plan, router.node, last), Some(index + 1));
         }
         if let Some(nat) = nat {
-            let last = nat.addresses.at(nat.addresses.count - 1);
-            prop_assert_eq!(arrives(plan, 0, last), plan.router.map(|router| router.node));
+            let router = plan.router.as_ref().map(|router| router.node);
+            prop_assert_eq!(arrives(plan, 0, nat.addresses.last()), router);
         }
     }
     Ok(())

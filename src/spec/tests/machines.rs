@@ -62,7 +62,7 @@ fn wrong_machines_are_told() {
         ),
         (
             "driver: ssh\nmachines: {server: {address: 1.2.3}, clients: [two]}".to_owned(),
-            "`1.2.3` is not an IPv4 address",
+            "`1.2.3` is no IPv4 or IPv6 address",
         ),
         (format!("driver: vagrant\n{both}"), "Vagrant knows how its machines are reached"),
         (

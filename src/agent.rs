@@ -3,17 +3,18 @@
 //! An agent is this same binary in a node. It lives as long as its stdin is open.
 
 pub mod confine;
-pub mod echo;
 pub mod errno;
 pub mod handover;
 pub mod hold;
 pub mod life;
 pub mod mail;
+pub mod opener;
 pub mod out_of_sight;
 #[cfg(test)]
 mod properties;
 pub mod reactor;
 pub mod swarm;
+pub mod talk;
 pub mod tally;
 
 use std::net::SocketAddr;
@@ -24,7 +25,7 @@ use rustix::net::AddressFamily;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use crate::plan::Echo;
+use crate::plan::Talk;
 use crate::plan::tuples::Tuples;
 use crate::units::{Address, Ports};
 pub use tally::{Counts, Tally};
@@ -89,7 +90,8 @@ pub struct SwarmOrder {
     pub timeout_ms: u64,
     /// Connects per second; none: as fast as can be.
     pub rate: Option<u64>,
-    pub echo: Option<Echo>,
+    #[serde(default)]
+    pub talk: Talk,
 }
 
 /// What an agent says.

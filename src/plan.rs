@@ -10,6 +10,7 @@ pub mod network;
 pub mod plateaus;
 pub mod processes;
 pub mod settings;
+pub mod talk;
 pub mod tuple_sum;
 pub mod tuples;
 
@@ -19,18 +20,19 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::host::{Capability, Host};
-use crate::spec::{DriverKind, ExpectSpec, Lab, TrafficKind, Until};
+use crate::spec::{DriverKind, ExpectSpec, Lab, Until};
 use crate::units::{Address, Block, Family, PortRange, Ports, Rate};
 pub use faults::{Fault, Whom};
 pub use limits::Limit;
 pub use memory::Memory;
 pub use processes::{Reactors, Swarm};
 pub use settings::HostSetting;
+pub use talk::{Echo, Talk};
 pub use tuple_sum::TupleSum;
 use tuples::{Addresses, Tuples};
 
@@ -64,7 +66,7 @@ pub struct Plan {
     pub ramp: Ramp,
     pub hold: Duration,
     pub faults: Vec<Fault>,
-    pub echo: Option<Echo>,
+    pub talk: Talk,
     pub host_settings: Vec<HostSetting>,
     pub memory: Memory,
     /// What the run would meet first if it grew.
@@ -197,13 +199,6 @@ pub struct Ramp {
     pub plateaus: Vec<u64>,
 }
 
-/// What each connection says while it is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Echo {
-    pub every_ms: u64,
-    pub size: u32,
-}
-
 /// The user that agents become when the runner is root.
 const NOBODY: u32 = 65534;
 
@@ -251,7 +246,7 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         swarms,
         ramp: ramp(spec),
         hold: spec.hold.0,
-        echo: echo(lab),
+        talk: Talk::of(spec),
         host_settings,
         memory,
         first_limit: limits.first().cloned().unwrap_or_else(Limit::none),
@@ -338,12 +333,4 @@ fn ramp(spec: &crate::spec::Spec) -> Ramp {
         rounds: ramp.rounds,
         plateaus: ramp.plateaus.iter().map(|plateau| plateau.0).collect(),
     }
-}
-
-fn echo(lab: &Lab) -> Option<Echo> {
-    let traffic = &lab.spec.traffic;
-    (traffic.kind == TrafficKind::Echo).then(|| Echo {
-        every_ms: u64::try_from(traffic.every.0.as_millis()).unwrap_or(u64::MAX),
-        size: u32::try_from(traffic.size.0).unwrap_or(u32::MAX),
-    })
 }

@@ -180,7 +180,7 @@ fn still_standing(agents: usize, connections: u64, remains: Remains) -> String {
 fn hold_text(account: &Account) -> String {
     let totals = account.totals();
     let mut text = format!("{} lost", grouped(totals.clients.lost.total()));
-    let echo = totals.clients.echo;
+    let echo = totals.clients.talk;
     if echo.sent > 0 {
         text += &format!(" · echo {}", grouped(echo.answered));
         if echo.answered < echo.sent {

@@ -290,7 +290,7 @@ fn observing(account: &Account) -> Observing {
 }
 
 fn echo(account: &Account) -> Echo {
-    let counts = account.totals().clients.echo;
+    let counts = account.totals().clients.talk;
     Echo {
         sent: counts.sent,
         answered: counts.answered,
@@ -334,7 +334,8 @@ fn explain_nulls(report: &mut Report, plan: &Plan) {
         missing("peak_rate_per_second", "the ramp was over before a first progress was told");
     }
     if report.echo.p50_us.is_none() {
-        let why = if plan.echo.is_some() { "no echo was answered" } else { "the connections were idle" };
+        let why =
+            if plan.talk.watches_clients() { "no echo was answered" } else { "the connections were idle" };
         for name in ["p50_us", "p90_us", "p99_us", "p999_us", "max_us"] {
             missing(&format!("echo.{name}"), why);
         }

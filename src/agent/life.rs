@@ -334,7 +334,7 @@ fn obey_as_swarm(
             Phase::Hold(Passes::new())
         }
         Order::Rest => {
-            swarm.rest();
+            swarm.quiesce();
             Phase::Rest(Instant::now() + patience, 0)
         }
         Order::Ending => {

@@ -1,35 +1,30 @@
-//! The clients: one thread that opens a stretch of planned connections and holds them.
+//! The clients: one thread that opens a stretch of planned connections, holds them, and lets them talk.
 
 mod closing;
+#[cfg(test)]
+mod tests;
 
-use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Registry, Token};
-use rustix::io::Errno;
-use rustix::net::{SocketFlags, SocketType, ipproto, sockopt};
+use mio::{Registry, Token};
 
 use super::SwarmOrder;
-use super::echo::{Echo, Moved};
 use super::errno::{self, CLOSED_BY_PEER};
+use super::opener::kernel::{KernelSockets, Options};
+use super::opener::{Close, End, Event, Opened, Opener, Watch};
+use super::talk::{Conversation, OfSlot, Step};
 use super::tally::{Counts, Operation};
 
-/// Tokens from here on belong to the caller; below, a token is a connection's slot.
-pub const OUTSIDE: usize = 1 << 33;
-
-const EVENTS: usize = 1024;
+pub use super::opener::OUTSIDE;
 
 /// Connects and closes done before events are looked at again.
 pub const BATCH: u64 = 256;
 
-pub struct Swarm {
-    poll: Poll,
-    events: Events,
+pub struct Swarm<O: Opener = KernelSockets> {
+    opener: O,
+    events: Vec<Event>,
     order: SwarmOrder,
-    share_sources: bool,
     /// When connecting began, or went on, and how many of the round had been tried then.
     began: Option<(Instant, u64)>,
     /// How many of the stretch are to be tried before this swarm waits for another order.
@@ -40,12 +35,7 @@ pub struct Swarm {
     tried_before: u64,
     /// When the closing of this round began, and how many had been closed before.
     round_closing: Option<(Instant, u64)>,
-    /// At index `slot`: the connection, once established.
-    open: Vec<Option<OwnedFd>>,
-    waiting: HashMap<usize, OwnedFd>,
-    /// Slots in the order of their time-outs; those that are answered are passed over.
-    deadlines: VecDeque<(Instant, usize)>,
-    echo: Option<Echo>,
+    conversation: Conversation,
     /// What the other side closes now is planned.
     ending: bool,
     counts: Counts,
@@ -53,39 +43,46 @@ pub struct Swarm {
 
 impl Swarm {
     pub fn new(order: SwarmOrder) -> io::Result<Self> {
-        let count = usize::try_from(order.count).unwrap_or(usize::MAX);
-        let mut open = Vec::new();
-        open.try_reserve_exact(count).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        open.resize_with(count, || None);
         // Also with the client's other processes: a port is shared only where all its sockets allow it.
         let of_the_client = order.round_step.max(order.first.saturating_add(order.count));
-        let share_sources = order.rounds > 1 || order.tuples.shares_sources(of_the_client);
-        Ok(Swarm {
-            poll: Poll::new()?,
-            events: Events::with_capacity(EVENTS),
-            share_sources,
+        let options = Options {
+            timeout: Duration::from_millis(order.timeout_ms),
+            share_sources: order.rounds > 1 || order.tuples.shares_sources(of_the_client),
+            kernel_chooses: order.tuples.kernel_chooses,
+        };
+        let count = slots(&order);
+        let conversation = Conversation::of(order.talk, count)?;
+        Ok(Swarm::with(KernelSockets::new(options, count)?, conversation, order))
+    }
+}
+
+fn slots(order: &SwarmOrder) -> usize {
+    usize::try_from(order.count).unwrap_or(usize::MAX)
+}
+
+impl<O: Opener> Swarm<O> {
+    pub fn with(opener: O, conversation: Conversation, order: SwarmOrder) -> Self {
+        Swarm {
+            opener,
+            events: Vec::new(),
             began: None,
             up_to: 0,
             rounds_before: 0,
             tried_before: 0,
             round_closing: None,
-            open,
-            waiting: HashMap::new(),
-            deadlines: VecDeque::new(),
-            echo: order.echo.map(|echo| Echo::new(echo, count)).transpose()?,
+            conversation,
             ending: false,
             counts: Counts::default(),
             order,
-        })
+        }
     }
 
     pub fn registry(&self) -> &Registry {
-        self.poll.registry()
+        self.opener.registry()
     }
 
     pub fn counts(&self) -> Counts {
-        let echo = self.echo.as_ref().map(Echo::counts).unwrap_or_default();
-        Counts { echo, ..self.counts.clone() }
+        Counts { talk: self.conversation.counts(), ..self.counts.clone() }
     }
 
     pub fn established(&self) -> u64 {
@@ -106,8 +103,7 @@ impl Swarm {
             self.rounds_before += 1;
             self.tried_before = self.counts.tried;
         }
-        self.deadlines.clear();
-        self.open.resize_with(self.order.count as usize, || None);
+        self.opener.begin(slots(&self.order));
     }
 
     /// Connects begun in this round.
@@ -117,14 +113,15 @@ impl Swarm {
 
     /// Every connection that was to be opened by now has been tried, and has been answered or not.
     pub fn ramped(&self) -> bool {
-        self.tried() >= self.up_to && self.waiting.is_empty()
+        self.tried() >= self.up_to && self.opener.waiting() == 0
     }
 
     /// Opens the next connections, as many as rate and window allow. How long to wait for the next ones;
     /// none: nothing is due until an event comes.
     pub fn ramp(&mut self) -> Option<Duration> {
         let (began, before) = self.began?;
-        let room = u64::from(self.order.window).saturating_sub(self.waiting.len() as u64);
+        let window = u64::from(self.order.window);
+        let room = window.saturating_sub(self.opener.waiting() as u64);
         let left = self.up_to.saturating_sub(self.tried());
         let due = match self.order.rate {
             None => left,
@@ -137,14 +134,14 @@ impl Swarm {
             let slot = self.tried() as usize;
             self.counts.tried += 1;
             self.connect(slot);
-            if self.waiting.len() >= self.order.window as usize {
+            if self.opener.waiting() as u64 >= window {
                 break;
             }
         }
         let left = self.up_to.saturating_sub(self.tried());
-        let deadline = self.deadlines.front().map(|(at, _)| at.saturating_duration_since(Instant::now()));
+        let deadline = self.opener.next_timeout();
         match self.order.rate {
-            _ if left == 0 || self.waiting.len() >= self.order.window as usize => deadline,
+            _ if left == 0 || self.opener.waiting() as u64 >= window => deadline,
             None => Some(Duration::ZERO),
             Some(rate) => {
                 let next = (self.tried() - before) as f64 / rate as f64;
@@ -155,206 +152,143 @@ impl Swarm {
     }
 
     fn connect(&mut self, slot: usize) {
-        match self.start(slot) {
-            Ok((connection, true)) => self.establish(slot, connection, false),
-            Ok((connection, false)) => self.wait_for(slot, connection),
+        let round = self.rounds_before * self.order.round_step;
+        let tuple = self.order.tuples.at(self.order.first + round + slot as u64);
+        match self.opener.open(slot, tuple) {
+            // What nobody listens to is not watched, and was not yet.
+            Ok(Opened::Established) if !self.conversation.listens() => self.establish(slot, None),
+            Ok(Opened::Established) => self.establish(slot, Some(Watch::Readable)),
+            Ok(Opened::Waiting) => {}
             Err((operation, error)) => self.counts.failed.add(operation, error),
         }
     }
 
-    /// Over a veth pair the whole handshake runs inside `connect`, so a second call already learns how
-    /// it went, and epoll is only needed when an answer is missing. True: established.
-    fn start(&self, slot: usize) -> Result<(OwnedFd, bool), (Operation, Errno)> {
-        let round = self.rounds_before * self.order.round_step;
-        let (source, server) = self.order.tuples.at(self.order.first + round + slot as u64);
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket =
-            rustix::net::socket_with(super::domain(server), SocketType::STREAM, flags, Some(ipproto::TCP))
-                .map_err(|error| (Operation::Socket, error))?;
-        let bind = |error| (Operation::Bind, error);
-        if self.share_sources {
-            sockopt::set_socket_reuseaddr(&socket, true).map_err(bind)?;
-        }
-        if self.order.tuples.kernel_chooses {
-            // A port chosen now would be this address's alone, whatever the server port.
-            nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::IpBindAddressNoPort, &true)
-                .map_err(|error| bind(Errno::from_raw_os_error(error as i32)))?;
-        }
-        if !source.ip().is_unspecified() {
-            rustix::net::bind(&socket, &source).map_err(bind)?;
-        }
-        match rustix::net::connect(&socket, &server) {
-            Ok(()) => return Ok((socket, true)),
-            Err(Errno::INPROGRESS | Errno::INTR) => {}
-            Err(error) => return Err((Operation::Connect, error)),
-        }
-        match rustix::net::connect(&socket, &server) {
-            Ok(()) | Err(Errno::ISCONN) => Ok((socket, true)),
-            Err(Errno::ALREADY | Errno::INPROGRESS | Errno::INTR) => Ok((socket, false)),
-            Err(error) => Err((Operation::Connect, error)),
-        }
-    }
-
-    fn establish(&mut self, slot: usize, connection: OwnedFd, watched: bool) {
+    /// The watch is set first: none stays as it is.
+    fn establish(&mut self, slot: usize, watch: Option<Watch>) {
         self.counts.established += 1;
-        let raw = connection.as_raw_fd();
-        let registry = self.poll.registry();
-        let result = match (watched, self.echo.is_some()) {
-            (true, true) => registry.reregister(&mut SourceFd(&raw), Token(slot), Interest::READABLE),
-            (false, true) => registry.register(&mut SourceFd(&raw), Token(slot), Interest::READABLE),
-            // An idle connection is looked at now and then; watching it all the time would cost memory.
-            (true, false) => registry.deregister(&mut SourceFd(&raw)),
-            (false, false) => Ok(()),
-        };
-        if let Err(error) = result {
-            let error = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+        self.counts.open += 1;
+        if let Some(Err(error)) = watch.map(|watch| self.opener.watch(slot, watch)) {
+            self.opener.close(slot, Close::Orderly);
+            self.counts.open -= 1;
             self.counts.lost.add(Operation::Watch, error);
             return;
         }
-        self.open[slot] = Some(connection);
-        self.counts.open += 1;
+        let step = self.conversation.opened(slot, &mut OfSlot(&mut self.opener, slot));
+        self.take(slot, step);
     }
 
-    fn wait_for(&mut self, slot: usize, connection: OwnedFd) {
-        let raw = connection.as_raw_fd();
-        let both = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut SourceFd(&raw), Token(slot), both) {
-            self.counts.failed.add(Operation::Watch, Errno::from_io_error(&error).unwrap_or(Errno::IO));
-            return;
+    /// What follows from what a talk did.
+    fn take(&mut self, slot: usize, step: Step) {
+        match step {
+            Step::Waits => {}
+            Step::Ready => self.counts.ready += 1,
+            Step::Blocked => {
+                // If this fails the message stays unanswered, and is counted as that.
+                let _ = self.opener.watch(slot, Watch::Both);
+            }
+            Step::Refused(said) => self.end(slot, Operation::Handshake, &said),
+            Step::Ended(how) => self.lose(slot, how),
         }
-        self.waiting.insert(slot, connection);
-        self.deadlines.push_back((Instant::now() + Duration::from_millis(self.order.timeout_ms), slot));
     }
 
     /// Waits for events, at most `wait`, and handles them. Returns the caller's tokens.
     pub fn turn(&mut self, wait: Option<Duration>) -> io::Result<Vec<Token>> {
-        match self.poll.poll(&mut self.events, wait) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Vec::new()),
-            other => other?,
-        }
+        let mut events = std::mem::take(&mut self.events);
+        let turned = self.opener.turn(wait, &mut events);
         let mut outside = Vec::new();
-        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        for event in &events {
-            match event.token() {
-                token if token.0 >= OUTSIDE => outside.push(token),
-                Token(slot) if self.waiting.contains_key(&slot) => self.answered(slot),
-                Token(slot) => self.moved(slot, event.is_writable()),
+        for event in events.drain(..) {
+            match event {
+                Event::Outside(token) => outside.push(token),
+                Event::Established(slot) => {
+                    let listens = self.conversation.listens();
+                    self.establish(slot, Some(if listens { Watch::Readable } else { Watch::Nothing }));
+                }
+                Event::Failed((operation, error)) => self.counts.failed.add(operation, error),
+                Event::Moved { slot, writable } => self.moved(slot, writable),
             }
         }
         self.events = events;
-        self.expire();
-        Ok(outside)
-    }
-
-    fn answered(&mut self, slot: usize) {
-        let Some(connection) = self.waiting.remove(&slot) else { return };
-        match sockopt::socket_error(&connection) {
-            Ok(Ok(())) if rustix::net::getpeername(&connection).is_ok() => {
-                self.establish(slot, connection, true);
-            }
-            // Not connected yet: a spurious event.
-            Ok(Ok(())) => {
-                self.waiting.insert(slot, connection);
-            }
-            Ok(Err(error)) | Err(error) => self.counts.failed.add(Operation::Connect, error),
-        }
-    }
-
-    fn expire(&mut self) {
-        let now = Instant::now();
-        while let Some((at, slot)) = self.deadlines.front().copied() {
-            if at > now && self.waiting.contains_key(&slot) {
-                break;
-            }
-            self.deadlines.pop_front();
-            if self.waiting.remove(&slot).is_some() {
-                self.counts.failed.add(Operation::Connect, Errno::TIMEDOUT);
-            }
-        }
+        turned.map(|()| outside)
     }
 
     fn moved(&mut self, slot: usize, writable: bool) {
-        let (Some(echo), Some(Some(connection))) = (self.echo.as_mut(), self.open.get(slot)) else { return };
-        if writable && let Moved::Ended(how) = echo.push(slot, connection) {
-            return self.lose(slot, how);
+        if !self.conversation.listens() {
+            return;
         }
-        if let Moved::Ended(how) = echo.hear(slot, connection) {
-            self.lose(slot, how);
+        if writable && self.opener.is_open(slot) {
+            let step = self.conversation.writable(slot, &mut OfSlot(&mut self.opener, slot));
+            // It is watched for both already.
+            if step != Step::Blocked {
+                self.take(slot, step);
+            }
+        }
+        if self.opener.is_open(slot) {
+            let step = self.conversation.readable(slot, &mut OfSlot(&mut self.opener, slot));
+            self.take(slot, step);
         }
     }
 
     /// Begins the planned traffic.
     pub fn hold(&mut self) {
-        if let Some(echo) = self.echo.as_mut() {
-            echo.begin();
-        }
+        self.conversation.begin();
     }
 
     /// Says what is due to be said. How long until the next message is due.
     pub fn talk(&mut self) -> Option<Duration> {
         for _ in 0..BATCH {
-            let echo = self.echo.as_mut()?;
-            let slot = match echo.turn() {
+            let slot = match self.conversation.next_due() {
                 Ok(slot) => slot,
                 Err(wait) => return wait,
             };
-            let Some(connection) = &self.open[slot] else { continue };
-            match echo.speak(slot, connection) {
-                Moved::Alive => {}
-                Moved::Blocked => {
-                    let raw = connection.as_raw_fd();
-                    let both = Interest::READABLE | Interest::WRITABLE;
-                    // If this fails the message stays unanswered, and is counted as that.
-                    let _ = self.poll.registry().reregister(&mut SourceFd(&raw), Token(slot), both);
-                }
-                Moved::Ended(how) => self.lose(slot, how),
+            if self.opener.is_open(slot) {
+                let step = self.conversation.due(slot, &mut OfSlot(&mut self.opener, slot));
+                self.take(slot, step);
             }
         }
         Some(Duration::ZERO)
     }
 
-    pub fn rest(&mut self) {
-        if let Some(echo) = self.echo.as_mut() {
-            echo.rest();
-        }
+    /// No more messages.
+    pub fn quiesce(&mut self) {
+        self.conversation.quiesce();
     }
 
     /// Messages that have not come back.
     pub fn outstanding(&self) -> u64 {
-        self.echo.as_ref().map_or(0, Echo::outstanding)
+        self.conversation.outstanding()
     }
 
-    /// Of the echoes since this was last asked.
+    /// Of the answers since this was last asked.
     pub fn take_latencies(&mut self) -> Vec<(u64, u64)> {
-        self.echo.as_mut().map(Echo::take_latencies).unwrap_or_default()
+        self.conversation.take_latencies()
     }
 
     /// Looks at some of the connections that nobody watches, and counts those that have ended. Where to go on; none:
     /// those were the last.
     pub fn sweep(&mut self, from: usize) -> Option<usize> {
-        let (slots, next) = super::hold::ended(&self.open, from);
-        for slot in slots {
-            let Some(Some(connection)) = self.open.get(slot) else { continue };
-            if let Some(end) = super::hold::end_of(connection) {
-                self.lose(slot, end.err());
-            }
+        let (ended, next) = self.opener.ended(from);
+        for (slot, how) in ended {
+            self.lose(slot, how);
         }
         next
     }
 
-    fn lose(&mut self, slot: usize, how: Option<Errno>) {
-        if self.open[slot].take().is_some() {
+    fn lose(&mut self, slot: usize, how: End) {
+        let how = how.map_or_else(|| CLOSED_BY_PEER.to_owned(), errno::name);
+        self.end(slot, Operation::Receive, &how);
+    }
+
+    /// A connection has ended before it was to be closed, unless the end is near.
+    fn end(&mut self, slot: usize, operation: Operation, how: &str) {
+        if self.opener.close(slot, Close::Orderly) {
             self.counts.open -= 1;
             if self.ending {
                 self.counts.closed += 1;
             } else {
-                let how = how.map_or_else(|| CLOSED_BY_PEER.to_owned(), errno::name);
-                self.counts.lost.add_named(Operation::Receive, &how, 1);
+                self.counts.lost.add_named(operation, how, 1);
             }
         }
-        if let Some(echo) = self.echo.as_mut() {
-            echo.forget(slot);
-        }
+        self.conversation.forget(slot);
     }
 
     /// What the other side closes from now on is planned.

@@ -17,6 +17,8 @@ pub enum Operation {
     Connect,
     Accept,
     Watch,
+    /// What the talk begins with.
+    Handshake,
     Receive,
     Send,
     /// The process that held the connection ended.
@@ -103,11 +105,13 @@ pub struct Counts {
     pub failed: Tally,
     /// Ended before they should have.
     pub lost: Tally,
-    pub echo: EchoCounts,
+    /// Established, and done with their talk's handshake.
+    pub ready: u64,
+    pub talk: TalkCounts,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EchoCounts {
+pub struct TalkCounts {
     pub sent: u64,
     pub answered: u64,
     /// Answers that were not what was sent, byte for byte.
@@ -126,10 +130,11 @@ impl Counts {
         add(&mut self.closed, other.closed);
         self.failed.merge(&other.failed);
         self.lost.merge(&other.lost);
-        add(&mut self.echo.sent, other.echo.sent);
-        add(&mut self.echo.answered, other.echo.answered);
-        add(&mut self.echo.wrong, other.echo.wrong);
-        add(&mut self.echo.skipped, other.echo.skipped);
+        add(&mut self.ready, other.ready);
+        add(&mut self.talk.sent, other.talk.sent);
+        add(&mut self.talk.answered, other.talk.answered);
+        add(&mut self.talk.wrong, other.talk.wrong);
+        add(&mut self.talk.skipped, other.talk.skipped);
     }
 
     /// What was tried and has not been told to be connected or failed.
@@ -138,7 +143,7 @@ impl Counts {
     }
 }
 
-impl EchoCounts {
+impl TalkCounts {
     pub fn unanswered(&self) -> u64 {
         self.sent.saturating_sub(self.answered).saturating_sub(self.wrong)
     }

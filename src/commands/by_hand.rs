@@ -14,6 +14,7 @@ use crate::agent::tally::{Row, Tally};
 use crate::cli::{ClientArgs, ServerArgs};
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
+use crate::plan::Talk;
 use crate::plan::tuples::{Addresses, Tuples};
 use crate::say::say;
 use crate::units::{Family, PortRange, Ports, grouped};
@@ -170,7 +171,7 @@ fn order(args: &ClientArgs, count: u64) -> Result<SwarmOrder> {
         window: 256,
         timeout_ms: args.timeout.0.as_millis() as u64,
         rate: None,
-        echo: None,
+        talk: Talk::Idle,
     })
 }
 

@@ -95,7 +95,8 @@ fn believable(counts: &Counts) -> Counts {
         closed: counts.closed.min(MOST),
         failed: counts.failed.at_most(MOST),
         lost: counts.lost.at_most(MOST),
-        echo: counts.echo,
+        ready: counts.ready.min(MOST),
+        talk: counts.talk,
     }
 }
 

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::settings::{self, HostSetting, Needed};
 use super::tuples::Addresses;
 use super::{
-    Home, Limit, Memory, Node, Plan, Reactors, Role, Swarm, faults, fit, limits, memory, network, processes,
-    tuple_sum,
+    Home, Limit, Memory, Node, Plan, Reactors, Role, Swarm, Talk, faults, fit, limits, memory, network,
+    processes, tuple_sum,
 };
 use crate::error::Result;
 use crate::host::Host;
@@ -122,7 +122,7 @@ fn sketch(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
         swarms,
         ramp: super::ramp(spec),
         hold: spec.hold.0,
-        echo: super::echo(lab),
+        talk: Talk::of(spec),
         host_settings: Vec::new(),
         memory: total(&placed),
         first_limit: limits.first().cloned().unwrap_or_else(Limit::none),

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::{Node, Reactors, Role, Swarm};
+use super::{Node, Reactors, Role, Swarm, Talk};
 use crate::error::Result;
 use crate::host::Host;
-use crate::spec::{Lab, Spec, TrafficKind};
+use crate::spec::{Lab, Spec};
 use crate::units::{grouped, human_bytes};
 
 /// What the kernel takes for one idle end, measured on Linux 6.18 (docs/measuring.md): the socket, its
@@ -17,9 +17,8 @@ pub const SERVER_CHARGED: u64 = 1_450;
 pub const CLIENT_CHARGED: u64 = 3_700;
 /// A client's end that talks is watched too.
 pub const WATCHED: u64 = 190;
-/// What an agent keeps for a connection itself: its descriptor, and the state of its echo.
+/// What an agent keeps for a connection itself: its descriptor.
 const AGENT_STATE: u64 = 8;
-const ECHO_STATE: u64 = 16;
 /// What a router keeps for a connection it tracks, whether or not it translates.
 pub const TRACKED: u64 = 320;
 /// An agent process that holds nothing yet, with its page tables.
@@ -54,8 +53,9 @@ pub fn expect(spec: &Spec, host: &Host, nodes: &[Node], reactors: &Reactors, swa
 
 /// What a connection takes at the server and at a client.
 fn ends(spec: &Spec) -> (u64, u64) {
-    let echo = spec.traffic.kind == TrafficKind::Echo;
-    let client = CLIENT_END + AGENT_STATE + if echo { WATCHED + ECHO_STATE } else { 0 };
+    let talk = Talk::of(spec);
+    let watched = if talk.watches_clients() { WATCHED } else { 0 };
+    let client = CLIENT_END + AGENT_STATE + watched + talk.state_bytes();
     (SERVER_END + AGENT_STATE, client)
 }
 

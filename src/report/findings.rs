@@ -33,7 +33,7 @@ pub fn all(account: &Account) -> Vec<String> {
     for (agent, line) in &account.kernel_said {
         findings.push(format!("the kernel ended {agent}, and said: {line}"));
     }
-    let echo = totals.clients.echo;
+    let echo = totals.clients.talk;
     if echo.skipped.saturating_mul(LAGGING) > echo.sent {
         let skipped = grouped(echo.skipped);
         findings

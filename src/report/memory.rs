@@ -43,7 +43,7 @@ fn split(report: &mut Report, plan: &Plan, samples: (&Sample, &Sample), open: u6
         return absent_split(report, "/proc/slabinfo can be read by root only");
     };
     // With echo traffic the clients' ends are watched too.
-    let server_watched = if plan.echo.is_some() { watched / 2 } else { watched };
+    let server_watched = if plan.talk.watches_clients() { watched / 2 } else { watched };
     let per_connection = |bytes: u64| Some(rounded(bytes as f64 / open as f64));
     report.server.kernel_bytes_per_connection = per_connection(alike / 2 + server_watched);
     report.clients.kernel_bytes_per_connection =

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::agent::{Counts, tally::EchoCounts};
+use crate::agent::{Counts, tally::TalkCounts};
 use crate::driver::AgentId;
 use crate::event::Event;
 use crate::host::Host;
@@ -22,10 +22,10 @@ fn tally() -> impl Strategy<Value = Tally> {
 fn counts() -> impl Strategy<Value = Counts> {
     let numbers = prop::collection::vec(number(), 8);
     (numbers, tally(), tally()).prop_map(|(numbers, failed, lost)| {
-        let echo =
-            EchoCounts { sent: numbers[4], answered: numbers[5], wrong: numbers[6], skipped: numbers[7] };
+        let talk =
+            TalkCounts { sent: numbers[4], answered: numbers[5], wrong: numbers[6], skipped: numbers[7] };
         let (tried, established, open, closed) = (numbers[0], numbers[1], numbers[2], numbers[3]);
-        Counts { tried, established, open, closed, failed, lost, echo }
+        Counts { tried, established, open, closed, failed, lost, ready: established, talk }
     })
 }
 

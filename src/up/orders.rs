@@ -29,7 +29,7 @@ pub fn first(plan: &Plan, agent: AgentId) -> Order {
                     Rate::Max => None,
                     Rate::PerSecond(rate) => Some((rate / plan.swarms_at_once as u64).max(1)),
                 },
-                echo: plan.echo,
+                talk: plan.talk,
             })
         }
     }

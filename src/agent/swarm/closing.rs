@@ -3,30 +3,20 @@
 use std::time::{Duration, Instant};
 
 use super::{BATCH, Swarm};
-use crate::agent::close_at_once;
+use crate::agent::opener::{Close, Opener};
 use crate::agent::tally::Operation;
 
-/// How a connection is closed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum How {
-    /// As a program does: this side says that it is done, and remembers the connection for a while.
-    Orderly,
-    /// With at most one packet, and without TIME_WAIT.
-    AtOnce,
-}
-
-impl Swarm {
+impl<O: Opener> Swarm<O> {
     /// Gives up what is still being tried: a run that is cut short.
     pub fn give_up(&mut self) {
         self.began = None;
-        let waiting = self.waiting.drain().count();
-        self.deadlines.clear();
-        self.counts.failed.add_named(Operation::Connect, "ECANCELED", waiting as u64);
+        let waiting = self.opener.give_up();
+        self.counts.failed.add_named(Operation::Connect, "ECANCELED", waiting);
     }
 
     /// Closes some of the connections, at once. True: all are closed.
     pub fn close_some(&mut self) -> bool {
-        self.close_up_to(BATCH, How::AtOnce)
+        self.close_up_to(BATCH, Close::AtOnce)
     }
 
     /// Closes a round, at most as fast as it was opened. How long until there is more to close; none: all are closed.
@@ -40,27 +30,24 @@ impl Swarm {
                 due.saturating_sub(self.counts.closed - before).min(BATCH)
             }
         };
-        if self.close_up_to(most, How::Orderly) {
+        if self.close_up_to(most, Close::Orderly) {
             self.round_closing = None;
             return None;
         }
         Some(if self.order.rate.is_some() { PAUSE } else { Duration::ZERO })
     }
 
-    fn close_up_to(&mut self, most: u64, how: How) -> bool {
+    fn close_up_to(&mut self, most: u64, how: Close) -> bool {
         for _ in 0..most {
-            match self.open.pop() {
+            match self.opener.close_last(how) {
                 None => return true,
-                Some(None) => {}
-                Some(Some(connection)) => {
-                    if how == How::AtOnce {
-                        close_at_once(connection);
-                    }
+                Some(false) => {}
+                Some(true) => {
                     self.counts.open -= 1;
                     self.counts.closed += 1;
                 }
             }
         }
-        self.open.is_empty()
+        self.opener.is_empty()
     }
 }

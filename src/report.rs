@@ -43,6 +43,8 @@ pub struct Report {
     pub asked: u64,
     /// Connections that were established, seen from the clients.
     pub established: u64,
+    /// Established connections whose handshake of what they say was done too; with idle and echo traffic, all.
+    pub ready: u64,
     /// Attempts to connect that failed.
     pub failed: Ends,
     /// Connections that were never tried, because the run ended before.
@@ -207,6 +209,7 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
         version: env!("CARGO_PKG_VERSION"),
         asked: plan.asked(),
         established: totals.clients.established,
+        ready: totals.clients.ready.min(totals.clients.established),
         failed: ends(&totals.clients.failed),
         untried: plan.asked().saturating_sub(totals.clients.tried),
         lost: ends(&totals.clients.lost),

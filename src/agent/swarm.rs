@@ -1,6 +1,7 @@
 //! The clients: one thread that opens a stretch of planned connections and holds them.
 
 mod closing;
+mod slots;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;

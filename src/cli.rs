@@ -49,8 +49,12 @@ pub enum Command {
     /// Run a command inside a node of a standing lab
     Exec(ExecArgs),
     /// The server alone, by hand: accept, echo and hold
+    ///
+    /// Ctrl-C ends it, with what it accepted.
     Server(ServerArgs),
     /// The client alone, by hand: open connections and hold them
+    ///
+    /// The exit code is 1 if a connection failed, was lost or was not tried. Ctrl-C ends it in order.
     Client(ClientArgs),
     /// Tell of a cause that keeps connections from being there, or list all causes
     Explain(ExplainArgs),
@@ -225,8 +229,8 @@ pub struct ClientArgs {
     /// The first port the server listens on
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub first_port: u16,
-    /// How many ports it listens on, from the first
-    #[arg(long, default_value_t = 100)]
+    /// How many ports it listens on, counted from the first: 100 for 9900-9999
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
     pub ports: u16,
     /// How many connections to open
     #[arg(long, default_value = "1M")]

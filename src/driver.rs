@@ -18,6 +18,7 @@ use tokio::io::AsyncWrite;
 use crate::agent::Word;
 use crate::error::Result;
 use crate::journal::Journal;
+use crate::kernel::proc::LogMark;
 use crate::observe::{Depth, Seen};
 use crate::plan::Plan;
 use crate::spec::Blow;
@@ -54,6 +55,8 @@ pub enum Heard {
 /// An agent that was started: the way to it, and what it says until it ends.
 pub struct Started {
     pub pid: u32,
+    /// The end of its machine's kernel log, before it was started.
+    pub log_mark: Option<LogMark>,
     pub orders: Pin<Box<dyn AsyncWrite>>,
     pub heard: LocalBoxStream<'static, Heard>,
 }

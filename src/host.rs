@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
+use rustix::thread::CpuSet;
 use serde::{Deserialize, Serialize};
 
 pub use capabilities::{Capabilities, Capability};
@@ -37,6 +38,8 @@ pub struct Host {
     pub kernel: String,
     /// The CPUs this process may use: by its affinity and its cgroup's quota.
     pub machine_cpus: u32,
+    /// Their numbers, by the affinity of this process alone. None is known: agents are not pinned.
+    pub cpus: Vec<u32>,
     pub uid: u32,
     /// The effective set.
     pub capabilities: Capabilities,
@@ -94,6 +97,7 @@ pub fn read_from(root: &Path) -> Host {
     let settings_fixed = settings::fixed(&tree, &mounts, &settings);
     Host {
         machine_cpus: known.or("machine_cpus", machine_cpus(), 1),
+        cpus: known.or_default("cpus", cpus()),
         uid: rustix::process::getuid().as_raw(),
         capabilities: known.or_default("capabilities", capabilities(&tree)),
         nofile: nofile(),
@@ -191,6 +195,15 @@ fn kernel_release(tree: &Tree) -> String {
 
 fn machine_cpus() -> io::Result<u32> {
     std::thread::available_parallelism().map(|cpus| cpus.get().try_into().unwrap_or(u32::MAX))
+}
+
+/// Those that `taskset` or a cpuset leaves to this process; a container need not have the first ones.
+fn cpus() -> io::Result<Vec<u32>> {
+    let usable = rustix::thread::sched_getaffinity(None)?;
+    Ok((0..CpuSet::MAX_CPU)
+        .filter(|cpu| usable.is_set(*cpu))
+        .filter_map(|cpu| u32::try_from(cpu).ok())
+        .collect())
 }
 
 fn nofile() -> Nofile {

@@ -5,6 +5,7 @@ mod eyes;
 mod file;
 mod history;
 mod host;
+mod machines;
 pub mod names;
 mod node;
 mod watch;
@@ -18,6 +19,7 @@ pub use agent::AgentEyes;
 pub use eyes::Eyes;
 pub use history::{History, Track};
 pub use host::HostEyes;
+pub use machines::Machines;
 pub use node::{NodeEyes, Seat};
 pub use watch::{Cost, Watch};
 
@@ -52,12 +54,6 @@ impl Reading {
 
     pub fn counter(&mut self, name: impl Into<String>, value: u64) {
         self.counters.insert(name.into(), value);
-    }
-
-    fn add(&mut self, other: &Reading) {
-        for (sum, more) in [(&mut self.levels, &other.levels), (&mut self.counters, &other.counters)] {
-            more.iter().for_each(|(name, value)| *sum.entry(name.clone()).or_default() += value);
-        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -132,22 +128,6 @@ impl Sample {
         Sample { places: self.places.iter().filter_map(changed).collect() }
     }
 
-    /// What all machines counted, where the nodes are machines: each node's reading has its machine's in it, and the
-    /// host's is their sum.
-    pub fn of_machines(samples: impl IntoIterator<Item = (String, Sample)>) -> Sample {
-        let (mut host, mut places) = (Reading::default(), BTreeMap::new());
-        for (node, mut sample) in samples {
-            let machine = sample.places.remove(names::HOST).unwrap_or_default();
-            host.add(&machine);
-            let reading: &mut Reading = sample.places.entry(node).or_default();
-            reading.levels.extend(machine.levels);
-            reading.counters.extend(machine.counters);
-            places.append(&mut sample.places);
-        }
-        places.insert(names::HOST.to_owned(), host);
-        Sample { places }
-    }
-
     /// Takes over what a later look has read; places and values it did not read stay.
     pub fn update(&mut self, later: Sample) {
         for (place, reading) in later.places {
@@ -173,24 +153,6 @@ mod tests {
     fn a_change_has_the_new_level_and_the_growth() {
         let change = sample(7, 15).since(&sample(9, 10));
         assert_eq!(change, sample(7, 5));
-    }
-
-    #[test]
-    fn machines_are_nodes_with_a_host_in_each() {
-        let of = |kills| {
-            let mut sample = sample(7, 5);
-            sample.places.insert(names::HOST.to_owned(), Reading::default());
-            let host = sample.places.get_mut(names::HOST).expect("the host");
-            host.counter(names::HOST_KILLS, kills);
-            sample
-        };
-        let mut other = of(2);
-        let server = other.places.remove("server").expect("the node");
-        other.places.insert("client-1".to_owned(), server);
-        let all = Sample::of_machines([("server".to_owned(), of(1)), ("client-1".to_owned(), other)]);
-        let kills = |place: &str| all.places[place].counters[names::HOST_KILLS];
-        assert_eq!((kills("server"), kills("client-1"), kills(names::HOST)), (1, 2, 3));
-        assert_eq!(all.level("client-1", "sockets.used"), Some(7));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod settings;
 pub mod talk;
 pub mod tuple_sum;
 pub mod tuples;
+pub mod turns;
 
 #[cfg(test)]
 mod tests;
@@ -241,7 +242,7 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         dialled_ports: dialled_ports(lab).clone(),
         drains_at_once: processes::drains_at_once(host),
         most_descriptors: processes::most_descriptors(host),
-        swarms_at_once: processes::swarms_at_once(host, &swarms),
+        swarms_at_once: turns::on_one_host(host.machine_cpus, &swarms, spec.ramp.rate),
         reactors,
         swarms,
         ramp: ramp(spec),

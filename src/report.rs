@@ -10,6 +10,7 @@ mod plateaus;
 #[cfg(test)]
 mod properties;
 pub mod text;
+mod whole;
 
 use std::collections::BTreeMap;
 
@@ -231,7 +232,7 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
             threads: account.swarms(),
             ..Side::default()
         },
-        kernel: kernel(account),
+        kernel: kernel(plan, account),
         machines: Vec::new(),
         observing: observing(account),
         echo: echo(account),
@@ -248,6 +249,7 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
     memory::fill(&mut report, plan, account);
     machines::fill(&mut report, plan, account);
     plateaus::fill(&mut report, plan, account);
+    whole::explain_nulls(&mut report, plan, account);
     explain_nulls(&mut report, plan);
     report.expectations = expectations::check(&plan.expect, &report);
     report.exit = exit(&report).code();
@@ -269,9 +271,9 @@ fn seconds(account: &Account) -> Seconds {
     }
 }
 
-fn kernel(account: &Account) -> Kernel {
-    let (before, peak) = (account.sample(Moment::Before), account.sample(Moment::Peak));
-    let drained = account.sample(Moment::Drained);
+fn kernel(plan: &Plan, account: &Account) -> Kernel {
+    let at = |moment| whole::sample(plan, account, moment);
+    let (before, peak, drained) = (at(Moment::Before), at(Moment::Peak), at(Moment::Drained));
     Kernel {
         sockets_before: before.map(|sample| sample.tcp_in_use()),
         sockets_peak: peak.map(|sample| sample.tcp_in_use()),

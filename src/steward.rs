@@ -23,7 +23,7 @@ use crate::kernel::proc;
 use crate::say::say;
 use duty::Duty;
 use post::Post;
-use words::{Ask, Hello, Tell};
+use words::{Ask, Hello, Process, Tell};
 
 /// A runner asks for the time far more often: one that says nothing for so long is cut off.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -66,11 +66,14 @@ async fn obey(duty: &mut Duty, post: &Post, ask: Ask) {
     let answer = match ask {
         Ask::Time => Ok(Tell::Time { unix_us: unix_us() }),
         Ask::Prepare(preparation) => duty.prepare(*preparation).await.map(|found| Tell::Prepared { found }),
-        Ask::Start { agents } => duty.start(agents).map(|pids| Tell::Started { pids }),
+        Ask::Start { agents } => duty.start(agents).map(|processes| Tell::Started { processes }),
         Ask::Order { agent, order } => return duty.order(agent, &order).await,
         Ask::LetGo { agent } => return duty.let_go(agent),
         Ask::Strike { agent, blow } => duty.strike(agent, blow).map(|()| Tell::Struck),
-        Ask::Said { pids } => Ok(Tell::Said { lines: pids.into_iter().map(proc::line_about).collect() }),
+        Ask::Said { of } => {
+            let said = |(pid, since): Process| proc::line_about(pid, &since?);
+            Ok(Tell::Said { lines: of.into_iter().map(said).collect() })
+        }
         Ask::Look { depth } => Ok(Tell::Seen(Box::new(duty.look(depth)))),
         Ask::Down { lab } => duty.down(&lab).await.map(Tell::Down),
     };

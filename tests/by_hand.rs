@@ -95,6 +95,105 @@ fn a_client_whose_server_goes_away_ends() {
     assert!(told.iter().any(|line| line.contains("1,000 lost: receive")), "{told:?}");
 }
 
+/// A server of this test's own ports, when it listens.
+fn serving(ports: &str) -> (Server, impl Iterator<Item = String> + use<>) {
+    let child =
+        c1m_lab(&["server", "--ports", ports, "--address", "127.0.0.1"]).stdout(Stdio::piped()).spawn();
+    let mut server = Server(child.expect("the server runs"));
+    let mut told = BufReader::new(server.0.stdout.take().expect("its output")).lines().map_while(Result::ok);
+    let first = told.next().expect("a first line");
+    assert!(first.starts_with("listening on"), "{first}");
+    (server, told)
+}
+
+fn interrupt(child: &Child) {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it is alive");
+}
+
+#[test]
+fn a_server_with_fewer_ports_is_told_as_the_likely_cause() {
+    let (_server, _told) = serving("21920-21923");
+    let output = run(&["client", "127.0.0.1", "21920", "--connections", "5000", "--hold", "0s"]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("established 1,024 + failed 3,976 + untried 0"), "{told}");
+    let cause =
+        "likely cause: nobody listens on 21924-21939: the server listens on fewer ports; give `--ports 4`";
+    assert!(told.lines().any(|line| line == cause), "{told}");
+    // What it says is what helps.
+    let output =
+        run(&["client", "127.0.0.1", "21920", "--connections", "5000", "--hold", "0s", "--ports", "4"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn ctrl_c_ends_both_in_order() {
+    let (mut server, told_by_server) = serving("21940");
+    let mut client = c1m_lab(&["client", "127.0.0.1", "21940", "--ports", "1", "--connections", "2K"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the client runs");
+    let mut told = BufReader::new(client.stdout.take().expect("its output")).lines().map_while(Result::ok);
+    assert!(told.any(|line| line == "asked 2,000 = established 2,000 + failed 0 + untried 0"));
+    interrupt(&client);
+    assert_ends(&mut client);
+    assert_eq!(client.wait().expect("a child").code(), Some(0), "nothing failed, and nothing was lost");
+    assert_eq!(told.collect::<Vec<_>>(), ["2,000 held to the end, 0 lost"]);
+    interrupt(&server.0);
+    assert_ends(&mut server.0);
+    assert_eq!(server.0.wait().expect("a child").code(), Some(0));
+    let last = told_by_server.last().expect("a last line");
+    assert!(last.starts_with("ended: accepted 2,000, of which "), "{last}");
+}
+
+#[test]
+fn ctrl_c_while_connecting_says_what_was_not_tried() {
+    // A queue for one connection, and nobody who accepts: most of the connects get no answer.
+    let stream = rustix::net::SocketType::STREAM;
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, stream, None).expect("a socket");
+    rustix::net::sockopt::set_socket_reuseaddr(&socket, true).expect("an option");
+    let address: std::net::SocketAddrV4 = "127.0.0.1:21950".parse().expect("an address");
+    rustix::net::bind(&socket, &address).expect("the port is free");
+    rustix::net::listen(&socket, 1).expect("it listens");
+    let mut client = c1m_lab(&["client", "127.0.0.1", "21950", "--ports", "1", "--connections", "1K"])
+        .args(["--timeout", "60s"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the client runs");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(client.try_wait().expect("a child").is_none(), "it waits for answers");
+    interrupt(&client);
+    assert_ends(&mut client);
+    let output = client.wait_with_output().expect("a child");
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let sum = told.lines().find(|line| line.starts_with("asked ")).expect("a sum");
+    let numbers: Vec<u64> =
+        sum.split([' ', '=']).filter_map(|word| word.replace(',', "").parse().ok()).collect();
+    assert_eq!(numbers[0], numbers[1..].iter().sum::<u64>(), "{sum}");
+    assert!(numbers[3] > 500, "no more than the window was tried: {sum}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_with_a_remedy() {
+    let (_server, _told) = serving("21960");
+    let output = run(&["server", "--ports", "21960", "--address", "127.0.0.1"]);
+    assert_eq!(output.status.code(), Some(3));
+    let told = stderr(&output);
+    assert!(told.contains("listening on 127.0.0.1:21960: address already in use"), "{told}");
+    assert!(told.contains("help: another program has the port"), "{told}");
+}
+
+#[test]
+fn ports_beyond_the_last_are_refused_with_how_many_there_are() {
+    let output = run(&["client", "127.0.0.1", "65500"]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = stderr(&output);
+    assert!(told.contains("taking 100 ports from 65500: the last port is 65535"), "{told}");
+    assert!(told.contains("help: give `--ports 36`, or fewer"), "{told}");
+}
+
 fn assert_ends(child: &mut Child) {
     wait_for("the client", Duration::from_secs(20), || child.try_wait().expect("a child").is_some());
 }

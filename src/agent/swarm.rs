@@ -1,6 +1,7 @@
 //! The clients: one thread that opens a stretch of planned connections, holds them, and lets them talk.
 
 mod closing;
+mod slots;
 #[cfg(test)]
 mod tests;
 

@@ -1,8 +1,14 @@
 //! `c1m-lab server` and `c1m-lab client`: the two programs by hand, on any two machines.
 
+mod causes;
+mod interrupts;
+
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
 use crate::agent::SwarmOrder;
@@ -18,6 +24,8 @@ use crate::plan::Talk;
 use crate::plan::tuples::{Addresses, Tuples};
 use crate::say::say;
 use crate::units::{Family, PortRange, Ports, grouped};
+use causes::{AtPort, Tried};
+use interrupts::Interrupts;
 
 /// A reader that goes away does not end the connections.
 macro_rules! tell {
@@ -68,10 +76,9 @@ pub fn server(args: &ServerArgs) -> Result<Exit> {
     let nofile = raise_nofile();
     let capacity = nofile.saturating_sub(OWN + args.ports.len() as u64);
     let what = || format!("serving on {}:{}", args.address, args.ports);
-    let listeners =
-        reactor::listen(&[args.address], &args.ports, args.backlog).map_err(|(address, error)| {
-            Error::host(format!("listening on {address}"), errno::meaning(&errno::name(error)))
-        })?;
+    let listeners = reactor::listen(&[args.address], &args.ports, args.backlog)
+        .map_err(|(address, error)| cannot_listen(address, error))?;
+    let interrupts = Interrupts::listen().attempt(Exit::Broke, what)?;
     let mut reactor = Reactor::new(capacity).attempt(Exit::Broke, what)?;
     reactor.adopt(listeners);
     reactor.accept().attempt(Exit::Broke, what)?;
@@ -83,8 +90,8 @@ pub fn server(args: &ServerArgs) -> Result<Exit> {
     );
     let mut teller = Teller { what: "accepted", began: None, told: 0 };
     let (mut lost, mut full) = (0, false);
-    loop {
-        let turn = reactor.turn(None).attempt(Exit::Broke, what)?;
+    while !interrupts.pressed() {
+        let turn = reactor.turn(Some(LOOK)).attempt(Exit::Broke, what)?;
         teller.tell(reactor.counts().established);
         if turn.full && !full {
             full = true;
@@ -97,6 +104,30 @@ pub fn server(args: &ServerArgs) -> Result<Exit> {
         }
         lost = gone;
     }
+    let counts = reactor.counts();
+    tell!(
+        "ended: accepted {}, of which {} were closed by the clients and {} were open",
+        grouped(counts.established),
+        grouped(counts.lost.total()),
+        grouped(counts.open)
+    );
+    Ok(Exit::Done)
+}
+
+fn cannot_listen(address: SocketAddr, error: Errno) -> Error {
+    let (what, port) = (format!("listening on {address}"), address.port());
+    let told = Error::host(what, errno::meaning(&errno::name(error)));
+    match error {
+        Errno::ADDRINUSE => told.remedy(format!(
+            "another program has the port (`ss -ltnp sport = :{port}` shows it): give others with `--ports`"
+        )),
+        Errno::ADDRNOTAVAIL => {
+            told.remedy("this machine has no such address: `ip address` shows those it has")
+        }
+        Errno::ACCESS => told.remedy("ports below 1024 are for root: give others with `--ports`"),
+        Errno::MFILE => told.remedy("each port takes a descriptor: fewer `--ports`, or raise `ulimit -n`"),
+        _ => told,
+    }
 }
 
 pub fn client(args: &ClientArgs) -> Result<Exit> {
@@ -106,46 +137,64 @@ pub fn client(args: &ClientArgs) -> Result<Exit> {
     let count = args.connections.0.min(room);
     if count < args.connections.0 {
         tell!(
-            "{} descriptors allow {} connections of {}",
+            "{} descriptors allow {} connections of {}: raise the limit (`ulimit -n`), or start several clients",
             grouped(nofile),
             grouped(room),
             grouped(args.connections.0)
         );
     }
-    let mut swarm = Swarm::new(order(args, count)?).attempt(Exit::Broke, what)?;
+    let order = order(args, count)?;
+    let mut swarm = Swarm::new(order.clone()).attempt(Exit::Broke, what)?;
+    let interrupts = Interrupts::listen().attempt(Exit::Broke, what)?;
     let mut teller = Teller { what: "connected", began: None, told: 0 };
     swarm.go(u64::MAX);
-    while !swarm.ramped() {
+    while !swarm.ramped() && !interrupts.pressed() {
         let wait = swarm.ramp();
         swarm.turn(Some(wait.map_or(LOOK, |wait| wait.min(LOOK)))).attempt(Exit::Broke, what)?;
         teller.tell(swarm.established());
     }
+    swarm.give_up();
     let counts = swarm.counts();
     tell!(
         "asked {} = established {} + failed {} + untried {}",
         grouped(args.connections.0),
         grouped(counts.established),
         grouped(counts.failed.total()),
-        grouped(args.connections.0 - count)
+        grouped(args.connections.0.saturating_sub(counts.tried))
     );
     tell_ends("failed", &counts.failed);
-    hold(&mut swarm, args.hold.map(|hold| hold.0)).attempt(Exit::Broke, what)?;
+    for cause in tried(&order, &swarm, &counts.failed).causes() {
+        tell!("likely cause: {cause}");
+    }
+    if !interrupts.pressed() {
+        hold(&mut swarm, args.hold.map(|hold| hold.0), &interrupts).attempt(Exit::Broke, what)?;
+    }
     tell_ends("lost", &swarm.counts().lost);
+    if counts.established > 0 {
+        let lost = swarm.counts().lost.total();
+        tell!("{} held to the end, {} lost", grouped(swarm.counts().open), grouped(lost));
+    }
     while !swarm.close_some() {}
     let all = counts.established == args.connections.0 && swarm.counts().lost.total() == 0;
     Ok(if all { Exit::Done } else { Exit::Expectation })
 }
 
+/// What became of the connections to each port.
+fn tried<'a>(order: &SwarmOrder, swarm: &Swarm, failed: &'a Tally) -> Tried<'a> {
+    let mut at: BTreeMap<u16, AtPort> = BTreeMap::new();
+    for (slot, stands) in (0..).zip(swarm.standing()) {
+        let at = at.entry(order.tuples.at(slot).1.port()).or_default();
+        *(if stands { &mut at.established } else { &mut at.failed }) += 1;
+    }
+    Tried { ports: order.tuples.server_ports.0[0], at, failed }
+}
+
 fn order(args: &ClientArgs, count: u64) -> Result<SwarmOrder> {
-    let last =
-        args.first_port.checked_add(args.ports.max(1) - 1).filter(|_| args.first_port > 0).ok_or_else(
-            || {
-                Error::input(
-                    format!("taking {} ports from {}", args.ports, args.first_port),
-                    "ports go from 1 to 65535",
-                )
-            },
-        )?;
+    let last = args.first_port.checked_add(args.ports.max(1) - 1).ok_or_else(|| {
+        let what = format!("taking {} ports from {}", args.ports, args.first_port);
+        let most = u16::MAX - args.first_port + 1;
+        Error::input(what, "the last port is 65535").remedy(format!("give `--ports {most}`, or fewer"))
+    })?;
     let server_ports = Ports(vec![PortRange { first: args.first_port, last }]);
     let any = Family::of(args.server).unspecified();
     let tuples = Tuples {
@@ -176,11 +225,11 @@ fn order(args: &ClientArgs, count: u64) -> Result<SwarmOrder> {
 }
 
 /// Holds what is connected, for as long as anything is.
-fn hold(swarm: &mut Swarm, hold: Option<Duration>) -> std::io::Result<()> {
+fn hold(swarm: &mut Swarm, hold: Option<Duration>, interrupts: &Interrupts) -> std::io::Result<()> {
     let until = hold.map(|hold| Instant::now() + hold);
     let mut passes = Passes::new();
     let mut lost = 0;
-    while until.is_none_or(|until| Instant::now() < until) {
+    while until.is_none_or(|until| Instant::now() < until) && !interrupts.pressed() {
         if swarm.counts().open == 0 {
             let what = if lost > 0 { "every connection has ended" } else { "nothing is connected" };
             say(format!("{what}: there is nothing to hold"));

@@ -130,7 +130,7 @@ impl Driver for MockDriver {
             self.world.borrow_mut().voices.0.insert(*agent, voice);
             let heard = stream::unfold(heard, |mut heard| async move { Some((heard.recv().await?, heard)) });
             let ear = Ear { agent: *agent, partial: Vec::new(), world: Rc::clone(&self.world) };
-            Started { pid: 0, orders: Box::pin(ear), heard: heard.boxed_local() }
+            Started { pid: 0, log_mark: None, orders: Box::pin(ear), heard: heard.boxed_local() }
         };
         Ok(agents.iter().map(one).collect())
     }

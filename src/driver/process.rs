@@ -14,6 +14,7 @@ use crate::agent::Word;
 use crate::agent::confine::Cell;
 use crate::error::{Attempt, Result};
 use crate::exit::Exit;
+use crate::kernel::proc::LogMark;
 use crate::kernel::{self, proc};
 use crate::spec::Blow;
 
@@ -34,25 +35,32 @@ pub fn start(name: &str, cell: &Cell) -> Result<Started> {
         // Ctrl-C in the terminal is for the runner; it ends its agents in order.
         .process_group(0)
         .kill_on_drop(true);
+    let log_mark = proc::log_mark();
     let mut child = command.spawn().attempt(Exit::Broke, || format!("starting {name}"))?;
     let pid = child.id().unwrap_or(0);
     let (orders, words) = match (child.stdin.take(), child.stdout.take()) {
         (Some(orders), Some(words)) => (orders, words),
         _ => return Err(crate::error::Error::broke(format!("starting {name}"), "its pipes are missing")),
     };
-    Ok(Started { pid, orders: Box::pin(orders), heard: heard(child, BufReader::new(words).lines()) })
+    let heard = heard(child, BufReader::new(words).lines(), log_mark.clone());
+    Ok(Started { pid, log_mark, orders: Box::pin(orders), heard })
 }
 
 enum Ear {
-    Open(Box<(Child, Lines<BufReader<ChildStdout>>)>),
+    /// With the mark in the kernel's log from before it was started.
+    Open(Box<(Child, Lines<BufReader<ChildStdout>>, Option<LogMark>)>),
     /// The process has ended, and that is still to be told.
     Ended(String),
     Closed,
 }
 
 /// Words until the pipe ends, then how the process ended, then nothing more.
-fn heard(child: Child, lines: Lines<BufReader<ChildStdout>>) -> LocalBoxStream<'static, Heard> {
-    stream::unfold(Ear::Open(Box::new((child, lines))), |ear| async move {
+fn heard(
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    since: Option<LogMark>,
+) -> LocalBoxStream<'static, Heard> {
+    stream::unfold(Ear::Open(Box::new((child, lines, since))), |ear| async move {
         let mut open = match ear {
             Ear::Open(open) => open,
             Ear::Ended(how) => return Some((Heard::Ended(how), Ear::Closed)),
@@ -72,7 +80,7 @@ fn heard(child: Child, lines: Lines<BufReader<ChildStdout>>) -> LocalBoxStream<'
         };
         // If it was the kernel who killed it, its log says so.
         let killed = pid.filter(|_| status.signal() == Some(Signal::KILL.as_raw()));
-        match killed.and_then(proc::line_about) {
+        match killed.zip(open.2).and_then(|(pid, since)| proc::line_about(pid, &since)) {
             Some(line) => Some((Heard::Note(line), Ear::Ended(describe(status)))),
             None => Some((Heard::Ended(describe(status)), Ear::Closed)),
         }

@@ -20,7 +20,7 @@ use crate::plan::Node;
 use crate::plan::Plan;
 use crate::plan::machines::{Machine, Placed};
 use crate::spec::{Blow, MachineSpec};
-use crate::steward::words::{Ask, Hello, Preparation, Tell};
+use crate::steward::words::{Ask, Hello, Preparation, Process, Tell};
 use crate::teardown::{Leftover, Outcome};
 use line::Line;
 use looks::Looks;
@@ -74,7 +74,7 @@ pub struct SshDriver {
     lab: String,
     looks: Looks,
     /// The node and the process of each agent.
-    pids: BTreeMap<AgentId, (String, u32)>,
+    processes: BTreeMap<AgentId, (String, Process)>,
     learnt: Vec<(AgentId, String)>,
 }
 
@@ -85,7 +85,7 @@ impl SshDriver {
             machines,
             lab: lab.to_owned(),
             looks: Looks::default(),
-            pids: BTreeMap::new(),
+            processes: BTreeMap::new(),
             learnt: Vec::new(),
         }
     }
@@ -116,9 +116,10 @@ impl SshDriver {
 
     /// Where a machine's memory ended, the connection to it may have gone with the agent: then only its log tells.
     async fn ask_about_agents(&self, line: &Line) -> Vec<(AgentId, String)> {
-        let here = self.pids.iter().filter(|(_, (node, _))| *node == line.node);
-        let (agents, pids): (Vec<AgentId>, Vec<u32>) = here.map(|(agent, (_, pid))| (*agent, *pid)).unzip();
-        let Ok(Tell::Said { lines }) = line.ask(Ask::Said { pids }, PROMPT).await else { return Vec::new() };
+        let here = self.processes.iter().filter(|(_, (node, _))| *node == line.node);
+        let (agents, of): (Vec<AgentId>, Vec<Process>) =
+            here.map(|(agent, (_, process))| (*agent, process.clone())).unzip();
+        let Ok(Tell::Said { lines }) = line.ask(Ask::Said { of }, PROMPT).await else { return Vec::new() };
         agents.into_iter().zip(lines).filter_map(|(agent, line)| Some((agent, line?))).collect()
     }
 
@@ -197,17 +198,18 @@ impl Driver for SshDriver {
             let line = &self.machines.lines[node];
             let started = line.listen(&agents);
             let cells = agents.iter().map(|agent| (*agent, cell(plan, *agent))).collect();
-            let Tell::Started { pids } = line.ask(Ask::Start { agents: cells }, PROMPT).await? else {
+            let Tell::Started { processes } = line.ask(Ask::Start { agents: cells }, PROMPT).await? else {
                 return Err(Error::broke("starting agents", "the steward answered something else"));
             };
-            let with_pid = started.into_iter().zip(pids).map(|(one, pid)| Started { pid, ..one });
-            Ok(agents.into_iter().zip(with_pid).collect::<Vec<_>>())
+            let started = started.into_iter().zip(processes);
+            let started = started.map(|(one, (pid, log_mark))| Started { pid, log_mark, ..one });
+            Ok(agents.into_iter().zip(started).collect::<Vec<_>>())
         };
         let started = try_join_all(by_node.into_iter().map(on_one)).await?;
         let mut started: BTreeMap<AgentId, Started> = started.into_iter().flatten().collect();
         for (agent, one) in &started {
             let node = plan.nodes[node_of(plan, *agent)].name.clone();
-            self.pids.insert(*agent, (node, one.pid));
+            self.processes.insert(*agent, (node, (one.pid, one.log_mark.clone())));
         }
         Ok(agents.iter().filter_map(|agent| started.remove(agent)).collect())
     }

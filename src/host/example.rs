@@ -14,6 +14,7 @@ impl Host {
         Host {
             kernel: "6.12.0".to_string(),
             machine_cpus: 16,
+            cpus: (0..16).collect(),
             uid: 0,
             capabilities: Capabilities::all(),
             nofile: Nofile { soft: 1024, hard: 1_048_576 },

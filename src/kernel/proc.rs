@@ -20,7 +20,7 @@ pub use counters::{
     parse_cpu, parse_named, parse_pairs, parse_per_cpu, parse_pressure, parse_process, parse_softnet,
 };
 pub use memory::{MemInfo, Slab, parse_meminfo, parse_private, parse_slabinfo};
-pub use oom::line_about;
+pub use oom::{LogMark, line_about, mark as log_mark};
 pub use process::parse_start_time;
 pub use sockets::{SockStat, parse_sockstat};
 

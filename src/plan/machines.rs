@@ -6,7 +6,7 @@ use super::settings::{self, HostSetting, Needed};
 use super::tuples::Addresses;
 use super::{
     Home, Limit, Memory, Node, Plan, Reactors, Role, Swarm, Talk, faults, fit, limits, memory, network,
-    processes, tuple_sum,
+    processes, tuple_sum, turns,
 };
 use crate::error::Result;
 use crate::host::Host;
@@ -89,6 +89,7 @@ fn sketch(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
     let swarms = processes::swarms(lab, client, &reactors)?;
     let subnet = network::subnet(lab, &neighbourhood(here, machines), family(lab, machines)?)?;
     let nodes = nodes(lab, subnet, machines);
+    let client_cpus = clients.iter().map(|one| one.host.machine_cpus);
     let placed: Vec<Placed> = nodes
         .iter()
         .zip(machines)
@@ -117,7 +118,7 @@ fn sketch(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
         tuples,
         server_ports: spec.server.ports.clone(),
         dialled_ports: super::dialled_ports(lab).clone(),
-        swarms_at_once: clients.iter().map(|one| processes::swarms_at_once(&one.host, &swarms)).sum(),
+        swarms_at_once: turns::on_machines(client_cpus, &swarms, spec.ramp.rate),
         reactors,
         swarms,
         ramp: super::ramp(spec),

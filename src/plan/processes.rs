@@ -298,11 +298,6 @@ fn shares(total: u64, parts: u64) -> impl Iterator<Item = u64> {
     (0..parts).map(move |part| total / parts + u64::from(part < total % parts))
 }
 
-/// One swarm for each CPU keeps it busy; one more costs nothing, and keeps a fair share of a busy machine.
-pub fn swarms_at_once(host: &Host, swarms: &[Swarm]) -> usize {
-    (host.machine_cpus as usize + 1).min(swarms.len().max(1))
-}
-
 /// Few enough that most are given back to the system while others still close, and enough to have a fair share
 /// of a busy machine.
 pub fn drains_at_once(host: &Host) -> usize {
@@ -310,6 +305,7 @@ pub fn drains_at_once(host: &Host) -> usize {
 }
 
 /// A role with `cpus: n` runs on n CPUs, the clients' beginning after the server's, as separate machines would.
+/// They are taken from those that this process may use: no others can be had.
 pub fn place_on_cpus(spec: &Spec, host: &Host, nodes: &mut [Node]) {
     let mut next = 0;
     for node in nodes {
@@ -319,8 +315,8 @@ pub fn place_on_cpus(spec: &Spec, host: &Host, nodes: &mut [Node]) {
             Role::Router => None,
         };
         let Some(asked) = asked else { continue };
-        let asked = asked.min(host.machine_cpus);
-        node.cpus = (0..asked).map(|cpu| (next + cpu) % host.machine_cpus.max(1)).collect();
-        next += asked;
+        let asked = host.cpus.len().min(asked as usize);
+        node.cpus = host.cpus.iter().copied().cycle().skip(next).take(asked).collect();
+        next = (next + asked) % host.cpus.len().max(1);
     }
 }

@@ -5,6 +5,7 @@ mod machines;
 mod networks;
 mod properties;
 mod refusals;
+mod turns;
 
 use super::*;
 use crate::host::Capability;

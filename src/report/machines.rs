@@ -93,7 +93,7 @@ fn explain_nulls(report: &mut Report) {
         (
             "oom_line",
             missing(|one| one.oom_line.is_none()),
-            "no process was ended, or only root may read the log",
+            "no process was ended, or its log cannot be read there, as without root or in a container",
         ),
     ];
     for (name, _, why) in rows.into_iter().filter(|(_, missing, _)| *missing) {

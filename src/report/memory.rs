@@ -1,6 +1,6 @@
 //! Memory per connection: what the agents took themselves, and what the kernel took for each end.
 
-use super::Report;
+use super::{Report, whole};
 use crate::account::{Account, Weight};
 use crate::driver::AgentId;
 use crate::event::Moment;
@@ -18,8 +18,8 @@ const ALIKE: &[&str] = &["TCP", "sock_inode_cache", "filp", "dentry", "request_s
 pub(super) const TOO_FEW: u64 = 1_000;
 
 pub fn fill(report: &mut Report, plan: &Plan, account: &Account) {
-    let Some(peak) = account.sample(Moment::Peak) else {
-        return absent(report, "the ramp did not end");
+    let Some(peak) = whole::sample(plan, account, Moment::Peak) else {
+        return absent(report, &whole::why(plan, account, Moment::Peak, "the ramp did not end"));
     };
     // Both ends of every connection that stood when the sample was taken.
     let open = (peak.tcp_in_use() / 2).min(report.established);
@@ -27,7 +27,11 @@ pub fn fill(report: &mut Report, plan: &Plan, account: &Account) {
         return absent(report, "fewer than 1,000 connections stood: the machine's own changes are larger");
     }
     user(report, account, open);
-    let Some(before) = account.sample(Moment::Before) else { return };
+    let Some(before) = whole::sample(plan, account, Moment::Before) else {
+        let why = whole::why(plan, account, Moment::Before, "the build did not end");
+        absent_kernel(report, &why);
+        return absent_split(report, &why);
+    };
     split(report, plan, (before, peak), open);
     let total = peak.kernel_bytes().saturating_sub(before.kernel_bytes());
     if total == 0 {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::memory::{TOO_FEW, rounded};
-use super::{Report, machines};
+use super::{Report, machines, whole};
 use crate::account::{self, Account};
 use crate::event::Moment;
 use crate::observe::Sample;
@@ -41,14 +41,16 @@ pub fn fill(report: &mut Report, plan: &Plan, account: &Account) {
     let passed = plan.ramp.plateaus.iter().zip(&account.plateaus);
     report.plateaus = passed.map(|(planned, passed)| plateau(plan, *planned, passed, before)).collect();
     if report.plateaus.iter().any(|plateau| plateau.kernel_bytes_per_connection.is_none()) {
-        let why = "fewer than 1,000 connections stood, or others gave back more than they took";
+        let why = "fewer than 1,000 connections stood, others gave back more than they took, or a machine did not answer";
         report.not_measured.insert("plateaus.kernel_bytes_per_connection".to_owned(), why.to_owned());
     }
 }
 
 fn plateau(plan: &Plan, planned: u64, passed: &account::Plateau, before: Option<&Sample>) -> Plateau {
     let (clients, server) = (&passed.totals.clients, &passed.totals.server);
-    let grown = before.map(|before| passed.sample.kernel_bytes().saturating_sub(before.kernel_bytes()));
+    let is_whole = |sample: &Sample| whole::absent(plan, sample).is_none();
+    let both = before.filter(|before| is_whole(before) && is_whole(&passed.sample));
+    let grown = both.map(|before| passed.sample.kernel_bytes().saturating_sub(before.kernel_bytes()));
     let grown = grown.filter(|grown| *grown > 0 && clients.open >= TOO_FEW);
     let growth = |name: &str| {
         let used = machines::used(&passed.sample, name)?;

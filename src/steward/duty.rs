@@ -9,7 +9,7 @@ use futures::StreamExt;
 use futures::stream::{LocalBoxStream, SelectAll};
 use tokio::io::AsyncWrite;
 
-use super::words::Preparation;
+use super::words::{Preparation, Process};
 use crate::agent::Order;
 use crate::agent::confine::Cell;
 use crate::driver::{AgentId, Heard, process, settings};
@@ -64,8 +64,9 @@ impl Duty {
         Ok(found)
     }
 
-    pub fn start(&mut self, agents: Vec<(AgentId, Cell)>) -> Result<Vec<u32>> {
-        let (mut pids, mut changes) = (Vec::with_capacity(agents.len()), Vec::with_capacity(agents.len()));
+    pub fn start(&mut self, agents: Vec<(AgentId, Cell)>) -> Result<Vec<Process>> {
+        let (mut processes, mut changes) =
+            (Vec::with_capacity(agents.len()), Vec::with_capacity(agents.len()));
         for (agent, cell) in agents {
             let cell = Cell { parent: i32::try_from(std::process::id()).ok(), ..cell };
             let started = process::start(&agent.to_string(), &cell)?;
@@ -74,7 +75,7 @@ impl Duty {
             if let Some(eyes) = &mut self.eyes {
                 eyes.add_agent(agent.to_string(), started.pid);
             }
-            pids.push(started.pid);
+            processes.push((started.pid, started.log_mark));
             self.processes.insert(agent, (started.pid, start_time));
             self.orders.insert(agent, started.orders);
             self.heard.push(started.heard.map(move |heard| (agent, heard)).boxed_local());
@@ -82,7 +83,7 @@ impl Duty {
         if let Some(journal) = &mut self.journal {
             journal.note_processes(changes)?;
         }
-        Ok(pids)
+        Ok(processes)
     }
 
     pub fn strike(&self, agent: AgentId, blow: Blow) -> Result<()> {

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::host::Host;
 use crate::kernel::netlink::Borrowed;
+use crate::kernel::proc::LogMark;
 use crate::observe::{Depth, Seen};
 use crate::plan::HostSetting;
 use crate::spec::Blow;
@@ -46,7 +47,7 @@ pub enum Ask {
     },
     /// What does the kernel's log say of these processes?
     Said {
-        pids: Vec<u32>,
+        of: Vec<Process>,
     },
     /// Take everything down, also what an earlier steward of this lab left standing.
     Down {
@@ -71,6 +72,9 @@ pub struct Preparation {
     pub nofile: u64,
 }
 
+/// An agent's process, and the end of the kernel's log before it was started.
+pub type Process = (u32, Option<LogMark>);
+
 /// What a steward says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "tell", rename_all = "snake_case")]
@@ -85,7 +89,7 @@ pub enum Tell {
         found: usize,
     },
     Started {
-        pids: Vec<u32>,
+        processes: Vec<Process>,
     },
     Seen(Box<Seen>),
     Struck,

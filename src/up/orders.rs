@@ -2,8 +2,7 @@
 
 use crate::agent::{Order, ReactorOrder, SwarmOrder};
 use crate::driver::AgentId;
-use crate::plan::Plan;
-use crate::units::Rate;
+use crate::plan::{Plan, turns};
 
 pub fn first(plan: &Plan, agent: AgentId) -> Order {
     match agent {
@@ -25,10 +24,7 @@ pub fn first(plan: &Plan, agent: AgentId) -> Order {
                 rounds: plan.ramp.rounds,
                 window: plan.ramp.window,
                 timeout_ms: plan.ramp.timeout.as_millis() as u64,
-                rate: match plan.ramp.rate {
-                    Rate::Max => None,
-                    Rate::PerSecond(rate) => Some((rate / plan.swarms_at_once as u64).max(1)),
-                },
+                rate: turns::rate_of(index as usize, plan.swarms_at_once, plan.ramp.rate),
                 talk: plan.talk,
             })
         }

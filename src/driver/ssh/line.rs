@@ -122,7 +122,7 @@ impl Line {
             let (voice, heard) = unbounded();
             shared.voices.insert(*agent, voice);
             let orders = Orders { agent: *agent, partial: Vec::new(), shared: Arc::clone(&self.shared) };
-            Started { pid: 0, orders: Box::pin(orders), heard: heard.boxed_local() }
+            Started { pid: 0, log_mark: None, orders: Box::pin(orders), heard: heard.boxed_local() }
         };
         agents.iter().map(started).collect()
     }

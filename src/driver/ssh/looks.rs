@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 
 use super::line::Line;
-use crate::observe::{Depth, Sample, Seen};
+use crate::observe::{Depth, Machines, Seen};
 
 /// A machine that counts while it holds a million connections may be slow to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,24 +19,28 @@ struct Look {
 }
 
 #[derive(Default)]
-pub struct Looks(Vec<Look>);
+pub struct Looks {
+    each: Vec<Look>,
+    machines: Machines,
+}
 
 impl Looks {
     /// Everything there is now: the machines are waited for.
     pub async fn wait(&mut self, lines: &[Line]) -> Seen {
         let looks = lines.iter().map(|line| tokio::time::timeout(PATIENCE, line.look(Depth::Full)));
         let told = join_all(looks).await;
-        self.0.resize_with(lines.len(), Look::default);
-        for (look, told) in self.0.iter_mut().zip(told) {
-            look.told = told.ok().flatten();
+        self.each.resize_with(lines.len(), Look::default);
+        for (look, told) in self.each.iter_mut().zip(told) {
+            // An answer to an earlier question would be older than this one.
+            *look = Look { asked: None, told: told.ok().flatten() };
         }
         self.all(lines)
     }
 
     /// What has been told since the last time; who has answered is asked again, and nobody is waited for.
     pub fn take(&mut self, lines: &[Line], depth: Depth) -> Seen {
-        self.0.resize_with(lines.len(), Look::default);
-        for (look, line) in self.0.iter_mut().zip(lines) {
+        self.each.resize_with(lines.len(), Look::default);
+        for (look, line) in self.each.iter_mut().zip(lines) {
             let answer = look.asked.as_mut().and_then(FutureExt::now_or_never);
             if look.asked.is_none() || answer.is_some() {
                 look.asked = Some(line.look(depth).boxed());
@@ -49,11 +53,12 @@ impl Looks {
     }
 
     /// Each machine looks for itself: together they are as busy as the busiest.
-    fn all(&self, lines: &[Line]) -> Seen {
-        let told = || self.0.iter().zip(lines).filter_map(|(look, line)| Some((line, look.told.as_ref()?)));
+    fn all(&mut self, lines: &[Line]) -> Seen {
+        let told =
+            || self.each.iter().zip(lines).filter_map(|(look, line)| Some((line, look.told.as_ref()?)));
         Seen {
-            sample: Sample::of_machines(told().map(|(line, seen)| (line.node.clone(), seen.sample.clone()))),
             spent: told().map(|(_, seen)| seen.spent).max().unwrap_or_default(),
+            sample: self.machines.see(told().map(|(line, seen)| (line.node.clone(), seen.sample.clone()))),
         }
     }
 }

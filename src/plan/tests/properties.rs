@@ -18,7 +18,7 @@ prop_compose! {
         fixed: bool,
         file_max in prop_oneof![Just(u64::MAX / 2), 50_000_u64..20_000_000],
         memory in prop_oneof![100_u64 << 20..16 * GIB, 16 * GIB..1024 * GIB],
-        cpus in 1_u32..=64,
+        cpus in prop::collection::btree_set(0_u32..1024, 1..=64),
         routed in prop::collection::vec((any::<u8>(), 8_u8..=24), 0..6),
     ) -> Host {
         let mut host = Host::example();
@@ -32,7 +32,8 @@ prop_compose! {
             host.settings_fixed = host.settings.keys().cloned().collect();
         }
         host.memory = Memory { total: memory, available: memory };
-        host.machine_cpus = cpus;
+        host.machine_cpus = cpus.len() as u32;
+        host.cpus = cpus.into_iter().collect();
         let route = |(second, prefix): (u8, u8)| {
             let of_ipv4 = Family::Ipv4.address(10 << 24 | u128::from(second) << 16);
             if second % 4 > 0 { Block::around(of_ipv4, prefix) } else { Block::around(address("fd99:c1ab::"), 40 + prefix) }
@@ -220,7 +221,14 @@ fn the_host_is_spared(plan: &Plan, host: &Host) -> Result<(), TestCaseError> {
     let memory = &plan.memory;
     prop_assert!(memory.expected + memory.reserve <= host.memory_to_use());
     for node in &plan.nodes {
-        prop_assert!(node.cpus.iter().all(|cpu| *cpu < host.machine_cpus));
+        prop_assert!(
+            node.cpus.iter().all(|cpu| host.cpus.contains(cpu)),
+            "{:?} of {:?}",
+            node.cpus,
+            host.cpus
+        );
+        let different: BTreeSet<_> = node.cpus.iter().collect();
+        prop_assert_eq!(different.len(), node.cpus.len());
     }
     Ok(())
 }

@@ -152,10 +152,9 @@ fn the_memory_limit_is_hit() {
     need_root();
     let _turn = alone();
     let probe = TestLab::new("f-limits");
-    let limits = can_limit_memory(&probe);
+    let limits = can_limit_memory(&probe, "faults: the_memory_limit_is_hit");
     drop(probe);
     if !limits {
-        println!("this host lets nobody limit memory: `up` says so, which is all there is to see");
         return;
     }
     let lab = TestLab::new("f-oom");

@@ -51,6 +51,8 @@ fn addresses(range: &Value) -> BTreeSet<Ipv4Addr> {
 fn rules() -> String {
     let output =
         std::process::Command::new("nft").args(["list", "ruleset"]).output().expect("nft(8) is there");
+    // Else nothing would be compared with nothing.
+    assert!(output.status.success(), "nft: {}", stderr(&output));
     String::from_utf8(output.stdout).expect("text")
 }
 

@@ -44,8 +44,7 @@ fn wrong_lab_files() {
 fn what_this_host_cannot_do() {
     let lab = TestLab::new("cannot");
     let file = lab.file("connections: 4G\nclients: {count: 4, addresses: 1000}");
-    let refused = run(&["plan", &file]);
-    assert_eq!(refused.status.code(), Some(if stderr(&refused).contains("`4G`") { 2 } else { 3 }));
+    assert_refused(&run(&["plan", &file]), 3, &["4,000,000,000 connections"]);
     // No machine that runs tests has 30 TB.
     let file = lab.file("connections: 4000M\nclients: {count: 4, addresses: 1000}");
     let refused = run(&["up", &file]);
@@ -121,6 +120,10 @@ fn without_root() {
     if may {
         assert_eq!(up.status.code(), Some(0), "{}", stderr(&up));
     } else {
+        left_out(
+            "refusals: without_root, the lab itself",
+            "unshare(1) may not make a user namespace either: the refusal was tested",
+        );
         assert_refused(&up, 3, &["CAP_SYS_ADMIN", "CAP_NET_ADMIN", "sudo c1m-lab"]);
     }
     let plan = as_nobody(&["plan", &file]);
@@ -147,7 +150,7 @@ fn help_is_there_for_every_command() {
     for command in ["up", "plan", "check", "down", "status", "exec", "climb", "server", "client", "schema"] {
         assert!(commands.contains(&command), "{command} is not among {commands:?}");
     }
-    for command in commands {
+    for command in commands.into_iter().filter(|command| *command != "help") {
         let output = run(&[command, "--help"]);
         assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{command}");
         assert!(String::from_utf8_lossy(&output.stdout).contains("Usage: c1m-lab"), "{command}");

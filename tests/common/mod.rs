@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 #[allow(unused_imports, reason = "no test uses all of it")]
-pub use turns::{Turn, alone, beside};
+pub use turns::{HOST, Turn, alone, beside};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_c1m-lab");
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::FlockOperation;
 
 /// Held for the time of a test. Both files stay: whoever removed one would let two be alone.
-const HOST: &str = "/run/c1m-lab-tests.lock";
+pub const HOST: &str = "/run/c1m-lab-tests.lock";
 /// Held while one waits for the host: who wants it alone is not passed by those who come later.
 const GATE: &str = "/run/c1m-lab-tests.gate";
 

@@ -49,7 +49,8 @@ pub fn need_root() {
 }
 
 /// Says that a test, or a part of it, cannot be had on this machine: past the harness to stderr, and as a line of the
-/// file `C1M_LEFT_OUT`, where `ci/test` counts it. `why` was checked without c1m-lab.
+/// file `C1M_LEFT_OUT`, where `ci/test` counts it. `what` is `FILE: TEST` for a whole test, and `FILE: some words` for a part of one. `why` was
+/// checked without c1m-lab.
 pub fn left_out(what: &str, why: &str) {
     let line = format!("{what}: {why}\n");
     let _ = std::io::stderr().write_all(format!("left out: {line}").as_bytes());

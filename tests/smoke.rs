@@ -40,11 +40,11 @@ fn ten_thousand_connections_are_accounted_for() {
     lab.assert_gone();
 }
 
-/// How often the time of plain sockets the smoke run may need, with the second that it holds taken off. Measured on a
-/// quiet machine with 2 processors: CPU_QUIET and WALL_QUIET in a release build. Without optimisation the run's own code
-/// takes longer, and the kernel's does not.
-const MOST_CPU: f64 = if cfg!(debug_assertions) { 12.0 } else { 6.0 };
-const MOST_WALL: f64 = if cfg!(debug_assertions) { 12.0 } else { 6.0 };
+/// How many times the time of plain sockets the smoke run may need, with the second that it holds taken off. With 2
+/// processors it needed 1.1 times the processors' time and 1.4 times the time (in a debug build 1.8 and 1.2), while some
+/// 20 other processes wanted them.
+const MOST_CPU: f64 = if cfg!(debug_assertions) { 4.0 } else { 2.5 };
+const MOST_WALL: f64 = if cfg!(debug_assertions) { 5.0 } else { 4.0 };
 const HOLD: f64 = 1.0;
 /// Somebody else may come in between one floor and its run, and hardly each time: a lab that is slower is so each time.
 const TRIES: usize = 5;

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 
 /// Memory the machine has never used before costs several times as much, whoever is first to need it.
 fn compare(arguments: &Arguments) -> Result<bool> {
-    if let Some(&largest) = arguments.sizes.iter().max() {
+    if let Some(largest) = arguments.sizes().into_iter().max() {
         println!("warm-up {}", floor::measure(largest)?);
     }
     pairs::compare(arguments, TARGET, one_pair)

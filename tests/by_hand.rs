@@ -34,6 +34,7 @@ fn assert_thousands(lines: &[String], what: &str) {
 
 #[test]
 fn a_client_opens_three_thousand_to_a_server() {
+    let _turn = beside();
     // Loopback needs no rights. The ports are this test's own, below those the system gives away.
     let child = c1m_lab(&["server", "--ports", "21900-21909", "--address", "127.0.0.1"])
         .stdout(Stdio::piped())
@@ -62,6 +63,7 @@ fn a_client_opens_three_thousand_to_a_server() {
 
 #[test]
 fn a_client_without_a_server_says_why() {
+    let _turn = beside();
     // Without --hold it would hold until Ctrl-C, if there were anything to hold.
     let mut client = c1m_lab(&["client", "127.0.0.1", "21990", "--ports", "1", "--connections", "10"])
         .stdout(Stdio::piped())
@@ -78,6 +80,7 @@ fn a_client_without_a_server_says_why() {
 
 #[test]
 fn a_client_whose_server_goes_away_ends() {
+    let _turn = beside();
     let start = |arguments: &[&str]| {
         let piped = c1m_lab(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         Server(piped.expect("it runs"))

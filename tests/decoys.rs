@@ -86,8 +86,7 @@ fn a_cgroup_that_is_there_already_is_refused() {
     need_root();
     let _turn = alone();
     let lab = TestLab::new("d-group");
-    if !can_limit_memory(&lab) {
-        println!("this host lets nobody make cgroups: none can be mistaken");
+    if !can_limit_memory(&lab, "decoys: a_cgroup_that_is_there_already_is_refused") {
         return;
     }
     let text = format!("{LAB}limits: {{server: {{memory: 512MiB}}}}\n");
@@ -139,25 +138,45 @@ fn a_namespace_made_anew_after_its_runner_was_killed_survives() {
     wait_for("the agents", Duration::from_secs(1), || !agents.iter().any(|agent| is_alive(*agent)));
     let name = format!("c1m-{}-client-1", lab.name);
     let before = identity(&name);
-    // Nobody is in it any more: with its name the namespace goes, and its number is free for the next one. The
-    // kernel gives the lowest that is free, so others take those below it.
+    // Nobody is in it any more: with its name the namespace goes, and its number is free for the next one.
     ip(&["netns", "del", &name]);
-    let mut others = Vec::new();
-    for place in 0..50 {
-        std::thread::sleep(Duration::from_millis(50));
-        let other = Stranger::new(&format!("{}-other-{place}", lab.name));
-        if other.identity()["inode"] == before["inode"] {
-            drop(other);
-            std::thread::sleep(Duration::from_millis(300));
-            break;
-        }
-        others.push(other);
-    }
-    let stranger = Stranger::new(&name);
-    println!("it was {before}, and is {}", stranger.identity());
+    let stranger = with_the_number_of(&lab, &name, &before);
     let identity = stranger.identity();
+    assert_eq!(identity["inode"], before["inode"], "another number: nothing can be mistaken");
+    assert_ne!(identity["since_ns"], before["since_ns"], "it is the lab's own");
     assert_goes_down(&lab);
     assert_eq!(stranger.identity(), identity);
+    lab_is_gone_but_for(&lab, &name);
+}
+
+/// Makes namespaces until one has the number that this one had, and gives it that one's name.
+fn with_the_number_of(lab: &TestLab, name: &str, before: &Value) -> Stranger {
+    // The kernel gives the lowest number that is free, and takes back that of a namespace some time after it is gone.
+    // What came meanwhile keeps the lower numbers; what came above it goes, so that they do not become many.
+    let began = std::time::Instant::now();
+    let mut others = Vec::new();
+    for place in 0.. {
+        let other = Stranger::new(&format!("{}-other-{place}", lab.name));
+        if other.identity()["inode"] == before["inode"] {
+            return other.renamed(name);
+        }
+        if other.identity()["inode"].as_u64() < before["inode"].as_u64() {
+            others.push(other);
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "no namespace has had the number of {before} again"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    unreachable!("it goes on until it is found, or too late")
+}
+
+/// Of all its namespaces only the stranger's is left, under that name.
+fn lab_is_gone_but_for(lab: &TestLab, name: &str) {
+    let own = format!("c1m-{}-", lab.name);
+    let left: Vec<String> = names("/run/netns").into_iter().filter(|one| one.starts_with(&own)).collect();
+    assert_eq!(left, [name]);
 }
 
 #[test]

@@ -64,6 +64,8 @@ const FAMILIES: [&str; 3] = ["ipv4", "ipv6", "dual"];
 fn rules() -> String {
     let output =
         std::process::Command::new("nft").args(["list", "ruleset"]).output().expect("nft(8) is there");
+    // Else nothing would be compared with nothing.
+    assert!(output.status.success(), "nft: {}", stderr(&output));
     String::from_utf8(output.stdout).expect("text")
 }
 

@@ -128,7 +128,7 @@ impl Host {
         need_root();
         let lab = TestLab::new(what);
         let bystander = Bystander::new(what);
-        let text = lab_text(can_limit_memory(&lab));
+        let text = lab_text(can_limit_memory(&lab, &format!("rounds: the cgroup in the rounds of {what}")));
         // The first run of a binary takes longer: it is still read from the disk.
         rehearse(&lab, &text);
         let phases = rehearse(&lab, &text);

@@ -37,7 +37,7 @@ fn event(agent: AgentId, word: Word) -> Option<Event> {
         Word::Weight { private_bytes } => Some(Event::Weight { agent, private_bytes }),
         Word::Rested { latencies } => Some(Event::Latencies { agent, latencies }),
         Word::Failed { why } => Some(Event::AgentEnded { agent, how: why, planned: false }),
-        Word::Accepting | Word::Full | Word::Ramped | Word::Drained => None,
+        Word::Accepting | Word::Full | Word::Expecting | Word::Ramped | Word::Drained => None,
     }
 }
 

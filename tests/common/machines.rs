@@ -24,8 +24,10 @@ fn sh(script: &str) {
     assert!(status.success(), "{script}");
 }
 
+/// What a command says. One that failed has said nothing, which could be taken for an answer.
 pub fn told(script: &str) -> String {
-    let output = Command::new("sh").args(["-c", script]).output().expect("sh runs");
+    let output = Command::new("sh").args(["-ec", script]).output().expect("sh runs");
+    assert!(output.status.success(), "{script}: {}", stderr(&output));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
@@ -156,6 +158,10 @@ impl World {
     /// Processes on a machine besides its sshd.
     pub fn processes(&self, node: &str) -> Vec<u32> {
         let pids = told(&format!("ip netns pids {}", self.namespace(node)));
+        self.pids_but_sshd(node, &pids)
+    }
+
+    fn pids_but_sshd(&self, node: &str, pids: &str) -> Vec<u32> {
         let sshd = self.sshd_of(node).map_or(0, Child::id);
         let pids = pids.lines().filter_map(|pid| pid.parse().ok());
         pids.filter(|pid| *pid != sshd && is_alive(*pid)).collect()
@@ -203,7 +209,11 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         for node in NODES {
-            self.processes(node).into_iter().for_each(|pid| send(pid, Signal::KILL));
+            // Perhaps a test failed while this was being made: then there is no namespace, and nobody in it.
+            let pids = Command::new("ip").args(["netns", "pids", &self.namespace(node)]).output();
+            let pids = pids.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+            let pids = self.pids_but_sshd(node, &pids.unwrap_or_default());
+            pids.into_iter().for_each(|pid| send(pid, Signal::KILL));
         }
         for sshd in &mut self.sshds {
             let _ = sshd.kill();

@@ -1,12 +1,37 @@
 //! What the tests in real namespaces share: the binary, a place for a run, and a guard that cleans up.
+//!
+//! # Taking turns
+//!
+//! Tests run at the same time: in threads by `cargo test`, in processes by `cargo nextest run`. They share the host by
+//! locks that hold for both (`turns.rs`):
+//!
+//! - [`TestLab::new`] takes the host *beside* others, until the lab is dropped. Nothing else has to be said.
+//! - [`alone`] takes the whole host. A test that compares the host before and after (`Snapshot`), moves a setting of
+//!   the host, or measures begins with `need_root(); let _turn = alone();`, before its first `TestLab`. Its file is
+//!   also named in `.config/nextest.toml`: the tests in `src/` take no turns, and make files too.
+//! - [`beside`] is for a test that starts c1m-lab without a `TestLab`.
+//!
+//! Within a thread they can be asked for again: a lab made after `alone()` belongs to that turn. A thread that a test
+//! starts is not the test's own: make its labs before.
+//!
+//! # What a machine lacks
+//!
+//! A test does not return early because something is missing. It fails, or it calls [`left_out`] with a reason that it
+//! has checked without c1m-lab; `ci/test` counts and prints those.
 #![allow(dead_code, reason = "no test uses all of it")]
 
-use std::io::{BufRead, BufReader};
+#[path = "turns.rs"]
+mod turns;
+
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+#[allow(unused_imports, reason = "no test uses all of it")]
+pub use turns::{HOST, Turn, alone, beside};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_c1m-lab");
 
@@ -21,6 +46,19 @@ pub fn need_root() {
         has_both && field(&status, "Uid").starts_with("0\t"),
         "this test makes network namespaces: run it as root with CAP_SYS_ADMIN and CAP_NET_ADMIN"
     );
+}
+
+/// Says that a test, or a part of it, cannot be had on this machine: past the harness to stderr, and as a line of the
+/// file `C1M_LEFT_OUT`, where `ci/test` counts it. `what` is `FILE: TEST` for a whole test, and `FILE: some words` for a part of one. `why` was
+/// checked without c1m-lab.
+pub fn left_out(what: &str, why: &str) {
+    let line = format!("{what}: {why}\n");
+    let _ = std::io::stderr().write_all(format!("left out: {line}").as_bytes());
+    if let Some(path) = std::env::var_os("C1M_LEFT_OUT") {
+        let file = std::fs::File::options().append(true).create(true).open(&path);
+        let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+        written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
 }
 
 /// A field of `/proc/PID/status`.
@@ -47,14 +85,18 @@ pub fn stderr(output: &Output) -> String {
 pub struct TestLab {
     pub name: String,
     pub folder: PathBuf,
+    /// Given back when the lab is gone.
+    _turn: Arc<Turn>,
 }
 
 impl TestLab {
+    /// Waits while another test has the host alone.
     pub fn new(what: &str) -> TestLab {
+        let turn = beside();
         let name = format!("t-{what}-{}", std::process::id());
         let folder = std::env::temp_dir().join(&name);
         std::fs::create_dir_all(&folder).expect("a folder");
-        TestLab { name, folder }
+        TestLab { name, folder, _turn: turn }
     }
 
     /// Writes a lab file that has this lab's name.
@@ -145,7 +187,10 @@ impl Kept {
     pub fn agents(&self) -> Vec<u32> {
         let path = format!("/proc/{0}/task/{0}/children", self.pid());
         let children = std::fs::read_to_string(path).expect("the runner is alive");
-        children.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect()
+        let agents: Vec<u32> = children.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect();
+        // What a test says of all agents would be true of none.
+        assert!(!agents.is_empty(), "a lab that stands has agents");
+        agents
     }
 
     pub fn ends_with(&mut self) -> Option<i32> {

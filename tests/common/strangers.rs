@@ -54,6 +54,16 @@ impl Stranger {
     pub fn identity(&self) -> Value {
         identity(&self.0)
     }
+
+    /// The same namespace under this name, and no longer under its own.
+    pub fn renamed(self, name: &str) -> Stranger {
+        let (from, to) = (format!("/run/netns/{}", self.0), format!("/run/netns/{name}"));
+        std::fs::write(&to, "").expect("a place for the name");
+        let renamed = Stranger(name.to_owned());
+        let mounted = Command::new("mount").args(["--bind", &from, &to]).status().expect("mount(8)");
+        assert!(mounted.success(), "{from} on {to}");
+        renamed
+    }
 }
 
 impl Drop for Stranger {

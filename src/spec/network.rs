@@ -18,7 +18,7 @@ pub struct NetworkSpec {
     /// The addresses of the lab, for example 10.99.0.0/16 or fd00:99::/64; without it, the lab chooses a free block.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subnet: Option<Block>,
-    /// The IPv6 addresses of a lab with `family: dual`, written like fd00:99::/64; `subnet` then has those of IPv4.
+    /// The IPv6 addresses of a lab with `family: dual`, for example fd00:99::/64; `subnet` then has those of IPv4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subnet6: Option<Block>,
     /// How much each client may send per second, for example 10MB; what exceeds it waits its turn.

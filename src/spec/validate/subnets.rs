@@ -19,8 +19,7 @@ pub fn subnets(spec: &Spec) -> Checked {
                 remedy: format!(
                     "take private addresses such as {}, or leave the key out: a free subnet is found",
                     example(subnet)
-                )
-                .into(),
+                ),
             });
         }
     }

@@ -3,6 +3,8 @@
 //! One folder for each standing lab, `/run/c1m-lab/<lab>/`: the journal, and a lock held by its runner. A line
 //! is an intent, its identity once made, or that it was undone.
 
+pub mod beside;
+pub mod host_lock;
 pub mod kept;
 mod lock;
 #[cfg(test)]
@@ -16,11 +18,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
+use crate::host::Reservation;
 use crate::kernel::netlink::Borrowed;
 use crate::kernel::netns::Identity;
 use crate::kernel::proc;
 use crate::plan::lowering;
 use crate::units::Subnet;
+use host_lock::HostLock;
 use kept::Kept;
 
 /// One folder for each standing lab.
@@ -59,6 +63,9 @@ pub struct Header {
     pub run_directory: PathBuf,
     pub connections: u64,
     pub subnet: Subnet,
+    /// What it has planned to take of this host; none: it takes nothing here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Reservation>,
 }
 
 impl Header {
@@ -100,7 +107,9 @@ pub fn directory_of(lab: &str) -> PathBuf {
 /// The labs that stand, or are being built, or were ended by a reboot.
 pub fn labs() -> Vec<String> {
     let entries = std::fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
-    let mut labs: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    // The lock of the host is beside them.
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut labs: Vec<String> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     labs.extend(kept::labs());
     labs.sort();
     labs.dedup();
@@ -108,10 +117,16 @@ pub fn labs() -> Vec<String> {
 }
 
 impl Journal {
-    /// Begins the journal of a new run. Refused while the lab stands.
+    /// Begins the journal of a new run that takes nothing of this host. Refused while the lab stands.
     pub fn begin(header: Header) -> Result<Journal> {
         let lab = header.lab.clone();
-        let mut journal = Journal::open(&lab)?;
+        Journal::begin_if(&lab, || Ok((header, ()))).map(|(journal, ())| journal)
+    }
+
+    /// Begins the journal of a new run, if what is decided now admits it. From the decision until the journal tells
+    /// other labs of it, none of them can decide.
+    pub fn begin_if<T>(lab: &str, decide: impl FnOnce() -> Result<(Header, T)>) -> Result<(Journal, T)> {
+        let mut journal = Journal::open(lab)?;
         if !journal.standing.is_empty() || journal.header.is_some() {
             return Err(Error::host(
                 format!("starting the lab `{lab}`"),
@@ -119,9 +134,24 @@ impl Journal {
             )
             .remedy(format!("`c1m-lab down {lab}` takes it down")));
         }
-        journal.append(&[Line::Header { header: header.clone() }])?;
-        journal.header = Some(header);
-        Ok(journal)
+        let host_lock = host_lock::take().inspect_err(|_| {
+            let _ = std::fs::remove_dir_all(&journal.directory);
+        })?;
+        let begun = decide().and_then(|(header, decided)| {
+            journal.append(&[Line::Header { header: header.clone() }])?;
+            Ok((header, decided))
+        });
+        match begun {
+            Ok((header, decided)) => {
+                journal.header = Some(header);
+                Ok((journal, decided))
+            }
+            Err(error) => {
+                // Nothing stands yet: the next run must not be told otherwise.
+                let _ = journal.end_under(&host_lock);
+                Err(error)
+            }
+        }
     }
 
     /// Opens the journal of a standing lab and takes its lock. The copy stands in for one that is gone.
@@ -237,13 +267,17 @@ impl Journal {
 
     /// Ends the journal when nothing stands any more.
     pub fn end(self) -> Result<()> {
+        let host_lock = host_lock::take()?;
+        self.end_under(&host_lock)
+    }
+
+    /// Under the lock no folder is taken away while another lab makes one in it.
+    fn end_under(self, host_lock: &HostLock) -> Result<()> {
         kept::remove(&self.lab)
             .attempt(Exit::Leftover, || format!("removing the copy in {}", kept::DIRECTORY))?;
-        std::fs::remove_dir_all(&self.directory)
-            .attempt(Exit::Leftover, || format!("removing {}", self.directory.display()))?;
-        // The folder of all labs goes with the last one.
-        let _ = std::fs::remove_dir(DIRECTORY);
-        Ok(())
+        host_lock
+            .remove_lab(&self.directory)
+            .attempt(Exit::Leftover, || format!("removing {}", self.directory.display()))
     }
 
     fn append(&mut self, lines: &[Line]) -> Result<()> {

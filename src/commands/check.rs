@@ -7,6 +7,7 @@ use crate::cli::{CheckArgs, LabArgs};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::host::{Capability, Host, Presence, Version};
+use crate::journal;
 use crate::plan::Plan;
 use crate::rootless;
 use crate::units::{grouped, human_bytes};
@@ -36,7 +37,7 @@ struct Checked<'a> {
 }
 
 pub fn run(args: &CheckArgs) -> Result<Exit> {
-    let host = super::host_beside_other_labs();
+    let host = journal::beside::host();
     let planned = args
         .file
         .as_ref()

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::settings::{self, HostSetting, Needed};
 use super::tuples::Addresses;
 use super::{
-    Limit, Memory, Node, Plan, Reactors, Role, Swarm, faults, fit, limits, memory, network, processes,
+    Limit, Memory, Node, Plan, Reactors, Role, Swarm, admission, faults, fit, limits, memory, network, processes,
     tuple_sum,
 };
 use crate::error::Result;
@@ -63,8 +63,8 @@ pub fn decide(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
     let plan = sketch(lab, here, machines)?;
     if lab.spec.machines.memory == MachineMemory::Within {
         let fitting = || connections(lab, here, machines).unwrap_or(0);
-        for (node, placed) in plan.nodes.iter().zip(&plan.machines) {
-            memory::check(lab, &placed.memory, &node.name, fitting)?;
+        for ((node, placed), machine) in plan.nodes.iter().zip(&plan.machines).zip(machines) {
+            memory::check(lab, &machine.host, &placed.memory, &node.name, fitting)?;
         }
     }
     Ok(plan)
@@ -74,8 +74,8 @@ pub fn decide(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
 pub fn connections(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<u64> {
     fit::most(lab, |lab| {
         let plan = sketch(lab, here, machines)?;
-        for placed in &plan.machines {
-            memory::check(lab, &placed.memory, "", || 0)?;
+        for (placed, machine) in plan.machines.iter().zip(machines) {
+            memory::check(lab, &machine.host, &placed.memory, "", || 0)?;
         }
         Ok(plan)
     })
@@ -188,6 +188,7 @@ fn needed(lab: &Lab, index: usize, reactors: &Reactors, swarms: &[Swarm]) -> Nee
 fn place(lab: &Lab, node: &Node, machine: &Machine, needed: &Needed) -> Result<Placed> {
     let (settings, out_of_reach) = settings::machine_settings(lab, &machine.host, node.role, needed)?;
     let host = &machine.host;
+    admission::check_agents(lab, host, needed.processes)?;
     Ok(Placed {
         ssh: machine.ssh.clone(),
         address: machine.address,

@@ -11,7 +11,7 @@ use crate::agent::confine::Cell;
 use crate::driver::{AgentId, Heard};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::host::Host;
+use crate::host::{Host, Reservation};
 use crate::kernel::netlink::Borrowed;
 use crate::observe::{Depth, Seen};
 use crate::plan::HostSetting;
@@ -71,6 +71,10 @@ pub struct Preparation {
     pub routes: Vec<Borrowed>,
     /// Descriptors that the steward itself needs, to hear all its agents.
     pub nofile: u64,
+    /// What the lab takes of the machine.
+    pub planned: Reservation,
+    /// The lab file does not want more memory taken than there is.
+    pub memory_must_fit: bool,
 }
 
 /// What a steward says.

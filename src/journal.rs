@@ -7,6 +7,7 @@ pub mod beside;
 pub mod host_lock;
 pub mod kept;
 mod lock;
+mod moved;
 #[cfg(test)]
 mod tests;
 
@@ -22,10 +23,10 @@ use crate::host::Reservation;
 use crate::kernel::netlink::Borrowed;
 use crate::kernel::netns::Identity;
 use crate::kernel::proc;
-use crate::plan::lowering;
 use crate::units::Subnet;
 use host_lock::HostLock;
 use kept::Kept;
+pub use moved::{Moved, moved_by_others};
 
 /// One folder for each standing lab.
 pub const DIRECTORY: &str = "/run/c1m-lab";
@@ -303,41 +304,6 @@ pub fn look(lab: &str) -> (Option<Header>, Vec<Standing>) {
         }
         read => read,
     }
-}
-
-/// A host setting that a standing lab has moved, or relies on another lab's move of it.
-pub struct Moved {
-    pub lab: String,
-    pub key: String,
-    /// What it was before any lab moved it.
-    pub before: String,
-    /// What that lab made it, or found it to be.
-    pub during: String,
-}
-
-impl Moved {
-    pub fn is_lower(&self) -> bool {
-        lowering::is_lower(&self.before, &self.during)
-    }
-}
-
-/// The host settings that labs other than this one have moved.
-pub fn moved_by_others(lab: &str) -> Vec<Moved> {
-    let others = labs().into_iter().filter(|other| other != lab);
-    let moved = |other: String| {
-        let (header, mut standing) = look(&other);
-        // A lab that a reboot ended relies on nothing.
-        if header.is_some_and(|header| header.is_of_an_earlier_boot()) {
-            standing.clear();
-        }
-        standing.into_iter().filter_map(move |one| match one.change {
-            Change::Setting { key, before, during } => {
-                Some(Moved { lab: other.clone(), key, before, during })
-            }
-            _ => None,
-        })
-    };
-    others.flat_map(moved).collect()
 }
 
 fn read_file(path: &Path) -> (Option<Header>, Vec<Standing>) {

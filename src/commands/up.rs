@@ -125,11 +125,7 @@ impl Place {
 }
 
 /// Begins the journal of this host, with the plan that was made under its lock and what that takes of the host.
-fn begin(
-    plan: Plan,
-    folder: &Folder,
-    again: impl FnOnce(Plan) -> Result<Plan>,
-) -> Result<(Journal, Plan)> {
+fn begin(plan: Plan, folder: &Folder, again: impl FnOnce(Plan) -> Result<Plan>) -> Result<(Journal, Plan)> {
     let lab = plan.lab.clone();
     let (journal, plan) = Journal::begin_if(&lab, || {
         let plan = again(plan)?;

@@ -3,8 +3,8 @@
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::journal::{self, Change, Journal, Moved, host_lock};
-use crate::kernel::sysctl::{self, same};
 use crate::kernel::proc;
+use crate::kernel::sysctl::{self, same};
 use crate::plan::HostSetting;
 use crate::plan::lowering::is_lower;
 
@@ -17,15 +17,13 @@ pub fn move_all(journal: &mut Journal, settings: &[HostSetting]) -> Result<()> {
     let others = journal::moved_by_others(&journal.lab);
     for setting in settings {
         let key = &setting.key;
-        let now =
-            proc::read_sysctl(key).attempt(Exit::Host, || format!("reading the setting {key}"))?;
+        let now = proc::read_sysctl(key).attempt(Exit::Host, || format!("reading the setting {key}"))?;
         let others: Vec<&Moved> = others.iter().filter(|other| other.key == *key).collect();
         let (before, during) = decide(setting, &now, &others)?;
         let change = |during| Change::Setting { key: key.clone(), before: before.clone(), during };
         let id = journal.intend(vec![change(during.clone())])?[0];
         if !same(&now, &during) {
-            sysctl::write(key, &during)
-                .attempt(Exit::Host, || format!("setting {key} to {during}"))?;
+            sysctl::write(key, &during).attempt(Exit::Host, || format!("setting {key} to {during}"))?;
         }
         // The kernel rounds some of them, and what it reads then is what is put back.
         let read = proc::read_sysctl(key).ok().filter(|read| !same(read, &during));
@@ -55,7 +53,8 @@ fn decide(setting: &HostSetting, now: &str, others: &[&Moved]) -> Result<(String
 
 /// The higher of two limits, number by number. None: they are not numbers.
 fn highest(one: &str, other: &str) -> Option<String> {
-    let numbers = |text: &str| text.split_whitespace().map(str::parse::<u64>).collect::<Result<Vec<_>, _>>().ok();
+    let numbers =
+        |text: &str| text.split_whitespace().map(str::parse::<u64>).collect::<Result<Vec<_>, _>>().ok();
     let (left, right) = (numbers(one)?, numbers(other)?);
     if left.is_empty() || left.len() != right.len() {
         return None;
@@ -95,27 +94,30 @@ mod tests {
         decide(&wanted(from, to), now, &others.iter().collect::<Vec<_>>()).map_err(|error| error.to_string())
     }
 
-    fn ok(before: &str, during: &str) -> Result<(String, String), String> {
-        Ok((before.to_owned(), during.to_owned()))
+    fn both(before: &str, during: &str) -> (String, String) {
+        (before.to_owned(), during.to_owned())
     }
 
     #[test]
     fn alone_it_is_what_was_asked_for() {
-        assert_eq!(decided("10", "20", "10", &[]), ok("10", "20"));
-        assert_eq!(decided("10", "5", "10", &[]), ok("10", "5"));
-        assert_eq!(decided("", "5", "10", &[]), ok("10", "5"));
-        assert_eq!(decided("reno", "cubic", "reno", &[]), ok("reno", "cubic"));
+        assert_eq!(decided("10", "20", "10", &[]), Ok(both("10", "20")));
+        assert_eq!(decided("10", "5", "10", &[]), Ok(both("10", "5")));
+        assert_eq!(decided("", "5", "10", &[]), Ok(both("10", "5")));
+        assert_eq!(decided("reno", "cubic", "reno", &[]), Ok(both("reno", "cubic")));
         // Raised by somebody since it was planned.
-        assert_eq!(decided("10", "20", "30", &[]), ok("30", "30"));
+        assert_eq!(decided("10", "20", "30", &[]), Ok(both("30", "30")));
     }
 
     #[test]
     fn of_several_that_raise_it_the_highest_holds() {
-        assert_eq!(decided("10", "20", "30", &[("10", "30")]), ok("10", "30"));
-        assert_eq!(decided("10", "40", "30", &[("10", "30"), ("10", "20")]), ok("10", "40"));
+        assert_eq!(decided("10", "20", "30", &[("10", "30")]), Ok(both("10", "30")));
+        assert_eq!(decided("10", "40", "30", &[("10", "30"), ("10", "20")]), Ok(both("10", "40")));
         // The other has journalled its move and was killed before it made it.
-        assert_eq!(decided("10", "20", "10", &[("10", "30")]), ok("10", "20"));
-        assert_eq!(decided("1 2 3", "4 2 9", "1\t5\t3", &[("1\t2\t3", "1 5 3")]), ok("1\t2\t3", "4 5 9"));
+        assert_eq!(decided("10", "20", "10", &[("10", "30")]), Ok(both("10", "20")));
+        assert_eq!(
+            decided("1 2 3", "4 2 9", "1\t5\t3", &[("1\t2\t3", "1 5 3")]),
+            Ok(both("1\t2\t3", "4 5 9"))
+        );
     }
 
     #[test]
@@ -126,8 +128,11 @@ mod tests {
             ("reno", "bbr", "cubic", ("reno", "cubic")),
         ] {
             let error = decided(from, to, now, &[other]).expect_err(to);
-            assert!(error.contains("the lab `other` has made it") && error.contains("c1m-lab down other"), "{error}");
+            assert!(
+                error.contains("the lab `other` has made it") && error.contains("c1m-lab down other"),
+                "{error}"
+            );
         }
-        assert_eq!(decided("reno", "cubic", "cubic", &[("reno", "cubic")]), ok("reno", "cubic"));
+        assert_eq!(decided("reno", "cubic", "cubic", &[("reno", "cubic")]), Ok(both("reno", "cubic")));
     }
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::settings::{self, HostSetting, Needed};
 use super::tuples::Addresses;
 use super::{
-    Limit, Memory, Node, Plan, Reactors, Role, Swarm, admission, faults, fit, limits, memory, network, processes,
-    tuple_sum,
+    Limit, Memory, Node, Plan, Reactors, Role, Swarm, admission, faults, fit, limits, memory, network,
+    processes, tuple_sum,
 };
 use crate::error::Result;
 use crate::host::Host;

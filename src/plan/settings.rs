@@ -187,7 +187,8 @@ fn cannot_raise((lab, host): (&Lab, &Host), key: &str, (now, needed): (u64, u64)
         grouped(needed),
         if key == FILE_MAX { admission::files_beside(host) } else { String::new() },
     );
-    let remedy = format!("on the host: `sysctl -w {key}={needed}`; or fewer connections (`--connections fit`)");
+    let remedy =
+        format!("on the host: `sysctl -w {key}={needed}`; or fewer connections (`--connections fit`)");
     super::refusal(lab, "connections", text).remedy(match key {
         FILE_MAX => admission::remedy_beside(host, &remedy),
         _ => remedy,

@@ -53,8 +53,7 @@ impl Duty {
         self.eyes = Some(Eyes::of_machine(node));
         // An ordinary user has no place for a journal, and may change nothing that would belong into it.
         if !(preparation.settings.is_empty() && preparation.routes.is_empty()) || may_keep_journal() {
-            let (journal, ()) =
-                Journal::begin_if(lab, || has_room(&preparation).map(|()| (header, ())))?;
+            let (journal, ()) = Journal::begin_if(lab, || has_room(&preparation).map(|()| (header, ())))?;
             let journal = self.journal.insert(journal);
             settings::move_all(journal, &preparation.settings)?;
             for route in &preparation.routes {

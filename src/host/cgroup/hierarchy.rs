@@ -50,11 +50,9 @@ pub fn of_pids(tree: &Tree, mounts: &[Mount]) -> Vec<PathBuf> {
         let membership = memberships.iter().find(is_it)?;
         place(tree, mounts.iter().filter(has_it), membership, version).ok()
     };
-    let found = own(
-        Version::V1,
-        &|one| one.controllers.split(',').any(|name| name == "pids"),
-        &|mount| mount.kind == "cgroup" && mount.file_system_has("pids"),
-    )
+    let found = own(Version::V1, &|one| one.controllers.split(',').any(|name| name == "pids"), &|mount| {
+        mount.kind == "cgroup" && mount.file_system_has("pids")
+    })
     .or_else(|| own(Version::V2, &|one| one.controllers.is_empty(), &|mount| mount.kind == "cgroup2"));
     found.iter().flat_map(Hierarchy::upwards).map(Path::to_path_buf).collect()
 }

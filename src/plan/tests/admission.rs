@@ -36,7 +36,9 @@ fn memory_that_another_lab_is_still_to_take_is_not_there() {
     decide(&lab(text), &host).expect("alone it fits");
     let error = decide(&lab(text), &beside(host.clone(), &planned, nothing_yet())).expect_err("both do not");
     let told = error.to_string();
-    for part in ["the lab `big` has planned 36.", "are not in use yet", "`c1m-lab down big`", "--connections fit"] {
+    for part in
+        ["the lab `big` has planned 36.", "are not in use yet", "`c1m-lab down big`", "--connections fit"]
+    {
         assert!(told.contains(part), "{part}: {told}");
     }
     // What it has taken by now is not counted twice.
@@ -56,7 +58,10 @@ fn open_files_that_another_lab_is_still_to_open_are_not_there() {
     host.settings.insert("fs.file-max".to_owned(), "300000".to_owned());
     let raised = |host: &Host| {
         let plan = decide(&lab("connections: 50K"), host).expect("a plan");
-        plan.host_settings.iter().find(|setting| setting.key == "fs.file-max").map(|setting| setting.to.clone())
+        plan.host_settings
+            .iter()
+            .find(|setting| setting.key == "fs.file-max")
+            .map(|setting| setting.to.clone())
     };
     assert_eq!(raised(&host), None);
     let crowded = beside(host, &planned, nothing_yet());
@@ -78,7 +83,10 @@ fn processes_and_threads_of_both_have_to_fit() {
     decide(&lab(many), &host).expect("alone it fits");
     let planned = reservation("connections: 10K\nlimits: {client: {nofile: 506}}");
     let told = decide(&lab(many), &beside(host, &planned, nothing_yet())).expect_err("no room").to_string();
-    assert!(told.contains("kernel.pid_max leaves room for") && told.contains("the lab `big` has planned"), "{told}");
+    assert!(
+        told.contains("kernel.pid_max leaves room for") && told.contains("the lab `big` has planned"),
+        "{told}"
+    );
 }
 
 #[test]

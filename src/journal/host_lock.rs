@@ -45,11 +45,10 @@ fn take_in(directory: &Path, patience: Duration) -> Result<HostLock> {
             Err(error) => return Err(failed(error)),
         };
         if let Some(file) = file {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                // What was opened may have been taken away before it was locked: then it is nobody's lock.
-                Ok(()) if is_there(&file, &path) => return Ok(HostLock { file, path }),
-                Ok(()) | Err(Errno::WOULDBLOCK | Errno::INTR) if began.elapsed() < patience => {}
-                Ok(()) => return Err(failed(io::Error::other("it is removed again and again"))),
+            match lock(&file, &path) {
+                Ok(true) => return Ok(HostLock { file, path }),
+                Ok(false) | Err(Errno::WOULDBLOCK | Errno::INTR) if began.elapsed() < patience => {}
+                Ok(false) => return Err(failed(io::Error::other("it is removed again and again"))),
                 Err(Errno::WOULDBLOCK | Errno::INTR) => return Err(held(&file, &path)),
                 Err(errno) => return Err(failed(errno.into())),
             }
@@ -82,6 +81,11 @@ fn open(directory: &Path, path: &Path) -> io::Result<File> {
         opened => opened,
     }?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no plain file")) }
+}
+
+/// False: it was taken away between opening and locking it, and is nobody's lock.
+fn lock(file: &File, path: &Path) -> rustix::io::Result<bool> {
+    flock(file, FlockOperation::NonBlockingLockExclusive).map(|()| is_there(file, path))
 }
 
 fn is_there(file: &File, path: &Path) -> bool {

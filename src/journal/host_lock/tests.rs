@@ -96,8 +96,9 @@ fn a_lock_that_is_taken_away_is_nobody_s() {
             scope.spawn(move || {
                 for _ in 0..200 {
                     let lab = folder.join(format!("lab-{place}"));
-                    while fs::create_dir_all(&lab).is_err() {}
+                    // It waits without a folder of its own, so the lock it waits for is taken away each time.
                     let lock = take_in(folder, LONG).expect("a lock");
+                    fs::create_dir_all(&lab).expect("a folder");
                     assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two hold it");
                     std::thread::yield_now();
                     inside.fetch_sub(1, Ordering::SeqCst);
@@ -107,6 +108,21 @@ fn a_lock_that_is_taken_away_is_nobody_s() {
         }
     });
     assert!(!folder.0.exists(), "the last one takes it away");
+}
+
+#[test]
+fn what_was_opened_before_it_was_taken_away_is_no_lock() {
+    let folder = Folder::new("late");
+    let lab = folder.0.join("lab");
+    let held = take_in(&folder.0, LONG).expect("a free lock");
+    fs::create_dir(&lab).expect("a folder");
+    let (path, late) = (held.path.clone(), open(&folder.0, &held.path).expect("the file"));
+    assert_eq!(lock(&late, &path), Err(Errno::WOULDBLOCK));
+    held.remove_lab(&lab).expect("it is alone");
+    drop(held);
+    assert_eq!(lock(&late, &path), Ok(false), "there is none");
+    let _next = take_in(&folder.0, LONG).expect("a new one");
+    assert_eq!(lock(&late, &path), Ok(false), "there is another");
 }
 
 #[test]

@@ -123,6 +123,10 @@ impl HostLock {
             fs::remove_file(&self.path)?;
         }
         fs::remove_dir_all(lab)?;
+        // Another lab may have gone meanwhile that takes no such lock, as one of an earlier version.
+        if is_there(&self.file, &self.path) && is_alone(directory, &[Path::new(NAME)]) {
+            fs::remove_file(&self.path)?;
+        }
         let _ = fs::remove_dir(directory);
         Ok(())
     }

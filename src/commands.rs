@@ -19,8 +19,7 @@ use crate::cli::{Command, LabArgs, StewardArgs};
 use crate::diagnose::explain;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
-use crate::host::{self, Host};
-use crate::journal;
+use crate::host::Host;
 use crate::plan::Plan;
 use crate::spec::{self, Lab, Override};
 use crate::steward;
@@ -94,17 +93,6 @@ fn plan_anywhere(args: &LabArgs, host: &Host) -> Result<Plan> {
         machines.close().await;
         Ok(plan)
     })
-}
-
-/// This host as it will be when the labs that run now have all they want.
-fn host_beside_other_labs() -> Host {
-    let mut host = host::read();
-    for (header, _) in journal::labs().iter().map(|lab| journal::look(lab)) {
-        let Some(header) = header.filter(journal::Header::is_running) else { continue };
-        host.routes.extend(&header.subnets);
-        host.files_open += 2 * header.connections;
-    }
-    host
 }
 
 /// One thread: a runner waits more than it works, and its agents' parent must not be a worker that ends.

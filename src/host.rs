@@ -9,8 +9,10 @@ mod example;
 mod features;
 mod in_use;
 mod mounts;
+pub mod neighbours;
 mod routes;
 mod settings;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -25,8 +27,9 @@ use serde::{Deserialize, Serialize};
 pub use capabilities::{Capabilities, Capability};
 pub use cgroup::{Cgroup, Version};
 pub use features::{Feature, IPV6, Presence};
-
+pub use neighbours::{InUse, Neighbour, Reservation, Share};
 pub use settings::KEYS;
+pub use tasks::TaskLimit;
 
 use crate::kernel::proc::parse_meminfo;
 use crate::units::Block;
@@ -54,6 +57,10 @@ pub struct Host {
     pub files_open: u64,
     /// How much is in use of other limits of the host, by the setting's name.
     pub in_use: BTreeMap<String, u64>,
+    /// The limits on processes and threads.
+    pub tasks: Vec<TaskLimit>,
+    /// The other labs that run here, with what they have planned.
+    pub others: Vec<Neighbour>,
     pub memory: Memory,
     pub cgroup: Cgroup,
     /// What the host routes or has as its own, but for loopback and default routes. No prefix lies in
@@ -104,6 +111,8 @@ pub fn read_from(root: &Path) -> Host {
         settings_writable: settings::writable(&tree, &mounts),
         files_open: known.or_default("files_open", files_open(&tree)),
         in_use: in_use::read(&tree),
+        tasks: tasks::read(&tree, &mounts, &settings),
+        others: Vec::new(),
         cgroup: cgroup::read(&tree, &mounts, memory.total),
         routes: routes::read(&tree, &mut known.unread),
         features: features::read(&tree, &kernel),
@@ -162,10 +171,19 @@ impl Host {
         self.routes.iter().copied().find(|route| route.overlaps(subnet))
     }
 
-    /// What the lab can have: the machine's available memory, or what a cgroup leaves of its limit.
+    /// What the lab can have: the machine's available memory, or what a cgroup leaves of its limit; without what
+    /// other labs are still to take.
     pub fn memory_to_use(&self) -> u64 {
         let below_limit = |limit: u64| limit.saturating_sub(self.cgroup.memory_used.unwrap_or(0));
-        self.memory.available.min(self.cgroup.memory_limit.map_or(u64::MAX, below_limit))
+        let free = self.memory.available.min(self.cgroup.memory_limit.map_or(u64::MAX, below_limit));
+        free.saturating_sub(neighbours::sum(&self.others, |other| other.unused.memory))
+    }
+
+    /// How many more processes and threads there can be beside other labs, and the limit that says so.
+    pub fn tasks_to_use(&self) -> Option<(u64, &TaskLimit)> {
+        let unused = neighbours::sum(&self.others, |other| other.unused.tasks);
+        let free = |limit: &TaskLimit| limit.most.saturating_sub(limit.in_use).saturating_sub(unused);
+        self.tasks.iter().map(|limit| (free(limit), limit)).min_by_key(|(free, _)| *free)
     }
 }
 

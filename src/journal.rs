@@ -3,8 +3,11 @@
 //! One folder for each standing lab, `/run/c1m-lab/<lab>/`: the journal, and a lock held by its runner. A line
 //! is an intent, its identity once made, or that it was undone.
 
+pub mod beside;
+pub mod host_lock;
 pub mod kept;
 mod lock;
+mod moved;
 #[cfg(test)]
 mod tests;
 
@@ -16,12 +19,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
+use crate::host::Reservation;
 use crate::kernel::netlink::Borrowed;
 use crate::kernel::netns::Identity;
 use crate::kernel::proc;
-use crate::plan::lowering;
 use crate::units::Block;
+use host_lock::HostLock;
 use kept::Kept;
+pub use moved::{Moved, moved_by_others};
 
 /// One folder for each standing lab.
 pub const DIRECTORY: &str = "/run/c1m-lab";
@@ -60,6 +65,9 @@ pub struct Header {
     pub connections: u64,
     #[serde(default)]
     pub subnets: Vec<Block>,
+    /// What it has planned to take of this host; none: it takes nothing here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Reservation>,
 }
 
 impl Header {
@@ -101,7 +109,9 @@ pub fn directory_of(lab: &str) -> PathBuf {
 /// The labs that stand, or are being built, or were ended by a reboot.
 pub fn labs() -> Vec<String> {
     let entries = std::fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
-    let mut labs: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    // The lock of the host is beside them.
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut labs: Vec<String> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     labs.extend(kept::labs());
     labs.sort();
     labs.dedup();
@@ -109,10 +119,16 @@ pub fn labs() -> Vec<String> {
 }
 
 impl Journal {
-    /// Begins the journal of a new run. Refused while the lab stands.
+    /// Begins the journal of a new run that takes nothing of this host. Refused while the lab stands.
     pub fn begin(header: Header) -> Result<Journal> {
         let lab = header.lab.clone();
-        let mut journal = Journal::open(&lab)?;
+        Journal::begin_if(&lab, || Ok((header, ()))).map(|(journal, ())| journal)
+    }
+
+    /// Begins the journal of a new run, if what is decided now admits it. From the decision until the journal tells
+    /// other labs of it, none of them can decide.
+    pub fn begin_if<T>(lab: &str, decide: impl FnOnce() -> Result<(Header, T)>) -> Result<(Journal, T)> {
+        let mut journal = Journal::open(lab)?;
         if !journal.standing.is_empty() || journal.header.is_some() {
             return Err(Error::host(
                 format!("starting the lab `{lab}`"),
@@ -120,9 +136,24 @@ impl Journal {
             )
             .remedy(format!("`c1m-lab down {lab}` takes it down")));
         }
-        journal.append(&[Line::Header { header: header.clone() }])?;
-        journal.header = Some(header);
-        Ok(journal)
+        let host_lock = host_lock::take().inspect_err(|_| {
+            let _ = std::fs::remove_dir_all(&journal.directory);
+        })?;
+        let begun = decide().and_then(|(header, decided)| {
+            journal.append(&[Line::Header { header: header.clone() }])?;
+            Ok((header, decided))
+        });
+        match begun {
+            Ok((header, decided)) => {
+                journal.header = Some(header);
+                Ok((journal, decided))
+            }
+            Err(error) => {
+                // Nothing stands yet: the next run must not be told otherwise.
+                let _ = journal.end_under(&host_lock);
+                Err(error)
+            }
+        }
     }
 
     /// Opens the journal of a standing lab and takes its lock. The copy stands in for one that is gone.
@@ -238,13 +269,17 @@ impl Journal {
 
     /// Ends the journal when nothing stands any more.
     pub fn end(self) -> Result<()> {
+        let host_lock = host_lock::take()?;
+        self.end_under(&host_lock)
+    }
+
+    /// Under the lock no folder is taken away while another lab makes one in it.
+    fn end_under(self, host_lock: &HostLock) -> Result<()> {
         kept::remove(&self.lab)
             .attempt(Exit::Leftover, || format!("removing the copy in {}", kept::DIRECTORY))?;
-        std::fs::remove_dir_all(&self.directory)
-            .attempt(Exit::Leftover, || format!("removing {}", self.directory.display()))?;
-        // The folder of all labs goes with the last one.
-        let _ = std::fs::remove_dir(DIRECTORY);
-        Ok(())
+        host_lock
+            .remove_lab(&self.directory)
+            .attempt(Exit::Leftover, || format!("removing {}", self.directory.display()))
     }
 
     fn append(&mut self, lines: &[Line]) -> Result<()> {
@@ -270,41 +305,6 @@ pub fn look(lab: &str) -> (Option<Header>, Vec<Standing>) {
         }
         read => read,
     }
-}
-
-/// A host setting that a standing lab has moved, or relies on another lab's move of it.
-pub struct Moved {
-    pub lab: String,
-    pub key: String,
-    /// What it was before any lab moved it.
-    pub before: String,
-    /// What that lab made it, or found it to be.
-    pub during: String,
-}
-
-impl Moved {
-    pub fn is_lower(&self) -> bool {
-        lowering::is_lower(&self.before, &self.during)
-    }
-}
-
-/// The host settings that labs other than this one have moved.
-pub fn moved_by_others(lab: &str) -> Vec<Moved> {
-    let others = labs().into_iter().filter(|other| other != lab);
-    let moved = |other: String| {
-        let (header, mut standing) = look(&other);
-        // A lab that a reboot ended relies on nothing.
-        if header.is_some_and(|header| header.is_of_an_earlier_boot()) {
-            standing.clear();
-        }
-        standing.into_iter().filter_map(move |one| match one.change {
-            Change::Setting { key, before, during } => {
-                Some(Moved { lab: other.clone(), key, before, during })
-            }
-            _ => None,
-        })
-    };
-    others.flat_map(moved).collect()
 }
 
 fn read_file(path: &Path) -> (Option<Header>, Vec<Standing>) {

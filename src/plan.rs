@@ -1,5 +1,6 @@
 //! Spec and Host to Plan: everything decided, nothing touched. Pure.
 
+pub mod admission;
 pub mod faults;
 pub mod fit;
 pub mod limits;
@@ -206,7 +207,7 @@ const NOBODY: u32 = 65534;
 /// Decides everything, or says why this lab cannot run on this host.
 pub fn decide(lab: &Lab, host: &Host) -> Result<Plan> {
     let plan = sketch(lab, host)?;
-    memory::check(lab, &plan.memory, "", || fit::connections(lab, host).unwrap_or(0))?;
+    memory::check(lab, host, &plan.memory, "", || fit::connections(lab, host).unwrap_or(0))?;
     Ok(plan)
 }
 
@@ -218,6 +219,7 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
     let subnets = network::subnets(lab, host)?;
     let reactors = processes::reactors(lab, host)?;
     let swarms = processes::swarms(lab, host, &reactors)?;
+    admission::check_agents(lab, host, u64::from(reactors.count) + swarms.len() as u64)?;
     let runner_nofile = processes::runner_nofile(lab, host, &reactors, swarms.len() as u64)?;
     let mut nodes = network::nodes(spec, &subnets);
     processes::place_on_cpus(spec, host, &mut nodes);

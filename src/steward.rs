@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::StewardArgs;
 use crate::error::{Attempt, Result};
 use crate::exit::Exit;
-use crate::host;
+use crate::journal;
 use crate::kernel::proc;
 use crate::say::say;
 use duty::Duty;
@@ -90,7 +90,7 @@ fn hello(reached: Option<&str>) -> Hello {
     Hello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         fingerprint: fingerprint::own(),
-        host: host::read(),
+        host: journal::beside::host(),
         // SSH_CONNECTION: the other side's address and port, then this side's.
         reached: reached.and_then(|text| text.split_whitespace().nth(2)?.parse().ok()),
     }

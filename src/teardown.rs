@@ -8,11 +8,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::journal::{self, Change, Header, Journal, Moved, Standing};
+use crate::journal::{self, Change, Header, Journal, Moved, Standing, host_lock};
 use crate::kernel::netlink::{Borrowed, Opened, Request};
 use crate::kernel::netns::Identity;
+use crate::kernel::sysctl::same;
 use crate::kernel::witness::Witness;
 use crate::kernel::{cgroup, netns, proc, process, sysctl};
+use crate::plan::lowering::is_lower;
 
 /// How long a runner that was asked to stop may take: it may have a million connections to close.
 const RUNNER_END: Duration = Duration::from_secs(120);
@@ -94,20 +96,9 @@ pub async fn undo(journal: &mut Journal) -> Result<Outcome> {
 /// lives on a disk.
 fn undo_after_reboot(journal: &mut Journal) -> Outcome {
     let mut outcome = Outcome::default();
-    let mut undone = Vec::new();
-    let others = journal::moved_by_others(&journal.lab);
-    for standing in journal.standing() {
-        if let Change::Setting { key, before, during } = &standing.change {
-            match restore_after_reboot(key, before, during, &others) {
-                Ok(restored) => outcome.restored.push(restored),
-                Err(leftover) => {
-                    outcome.left_behind.push(leftover);
-                    continue;
-                }
-            }
-        }
-        undone.push(standing.id);
-    }
+    put_settings_back(journal, &mut outcome, restore_after_reboot);
+    let nothing_more = journal.standing().into_iter().filter(|one| !is_setting(one));
+    let undone: Vec<u64> = nothing_more.map(|standing| standing.id).collect();
     cross_off(journal, &undone);
     outcome
 }
@@ -135,16 +126,52 @@ fn restore_after_reboot(
     Ok(Restored { key, before, during, after: now.unwrap_or_default(), note: Some(note) })
 }
 
+/// The settings last: they were moved first.
 async fn undo_once(journal: &mut Journal, outcome: &mut Outcome) {
     let mut undone = Vec::new();
-    let others = journal::moved_by_others(&journal.lab);
-    for standing in journal.standing() {
+    for standing in journal.standing().into_iter().filter(|one| !is_setting(one)) {
         let result = match &standing.change {
             Change::Route { route } => give_back(*route).await,
-            _ => undo_one(&standing, &journal.staging(), &others, outcome),
+            _ => undo_one(&standing, &journal.staging()),
         };
         match result {
             Ok(()) => undone.push(standing.id),
+            Err(leftover) => outcome.left_behind.push(leftover),
+        }
+    }
+    cross_off(journal, &undone);
+    put_settings_back(journal, outcome, restore_or_leave);
+}
+
+fn is_setting(standing: &Standing) -> bool {
+    matches!(standing.change, Change::Setting { .. })
+}
+
+/// Reads who else relies on them, puts them back or leaves them, and crosses them off: one turn under the lock of the
+/// host. Else two labs that end at once would each leave a setting to the other.
+fn put_settings_back(
+    journal: &mut Journal,
+    outcome: &mut Outcome,
+    put_back: fn(&str, &str, &str, &[Moved]) -> Result<Restored, Leftover>,
+) {
+    let settings: Vec<Standing> = journal.standing().into_iter().filter(is_setting).collect();
+    if settings.is_empty() {
+        return;
+    }
+    let turn = host_lock::take();
+    let others = journal::moved_by_others(&journal.lab);
+    let mut undone = Vec::new();
+    for standing in &settings {
+        let Change::Setting { key, before, during } = &standing.change else { continue };
+        let result = match &turn {
+            Ok(_) => put_back(key, before, during, &others),
+            Err(error) => Err(Leftover { what: format!("setting {key}"), why: error.to_string() }),
+        };
+        match result {
+            Ok(restored) => {
+                outcome.restored.push(restored);
+                undone.push(standing.id);
+            }
             Err(leftover) => outcome.left_behind.push(leftover),
         }
     }
@@ -211,18 +238,13 @@ async fn wait_for_namespaces(witness: Option<Witness>, outcome: &mut Outcome) {
     }
 }
 
-fn undo_one(
-    standing: &Standing,
-    staging: &Path,
-    others: &[Moved],
-    outcome: &mut Outcome,
-) -> Result<(), Leftover> {
+fn undo_one(standing: &Standing, staging: &Path) -> Result<(), Leftover> {
     match &standing.change {
         Change::Process { name, pid, start_time } if proc::is_alive(*pid, *start_time) => {
             Err(Leftover { what: format!("process {pid} ({name})"), why: "it does not end".to_owned() })
         }
-        // Routes are given back over netlink, before this.
-        Change::Process { .. } | Change::Route { .. } => Ok(()),
+        // Routes are given back over netlink, before this, and settings after it.
+        Change::Process { .. } | Change::Route { .. } | Change::Setting { .. } => Ok(()),
         Change::Namespace { name, identity } => remove_namespace(name, *identity, staging),
         Change::Cgroup { path, inode } => cgroup::remove(path, *inode)
             .map_err(|why| Leftover { what: format!("cgroup {}", path.display()), why: why.to_string() }),
@@ -231,15 +253,16 @@ fn undo_one(
             let _ = std::fs::remove_dir(path);
             Ok(())
         }
-        Change::Setting { key, before, during } => {
-            let relying = others.iter().filter(|other| other.key == *key);
-            let restored = match relying.max_by_key(|other| other.during.parse::<u64>().unwrap_or(0)) {
-                Some(other) => left_to(other, before, during)?,
-                None => restore(key, before, during)?,
-            };
-            outcome.restored.push(restored);
-            Ok(())
-        }
+    }
+}
+
+fn restore_or_leave(key: &str, before: &str, during: &str, others: &[Moved]) -> Result<Restored, Leftover> {
+    let relying = others.iter().filter(|other| other.key == key);
+    // Each lab that raised it found what those before had made it: one of them has the highest of all numbers.
+    let higher = |best: &'_ Moved, other: &'_ Moved| is_lower(&other.during, &best.during);
+    match relying.reduce(|best, other| if higher(best, other) { other } else { best }) {
+        Some(other) => left_to(other, before, during),
+        None => restore(key, before, during),
     }
 }
 
@@ -282,10 +305,6 @@ fn left_to(other: &Moved, before: &str, during: &str) -> Result<Restored, Leftov
         after: proc::read_sysctl(key).map_err(leftover)?,
         note: Some(format!("the lab `{}` still relies on it, and will put it back", other.lab)),
     })
-}
-
-fn same(one: &str, other: &str) -> bool {
-    one.split_whitespace().eq(other.split_whitespace())
 }
 
 /// Puts a setting back, unless someone else has changed it meanwhile.

@@ -3,6 +3,8 @@
 //! `C1M_ROUNDS` says how many rounds, `C1M_SEED` which moments.
 
 mod common;
+#[path = "common/draw.rs"]
+mod draw;
 #[path = "common/running.rs"]
 mod running;
 #[path = "common/snapshot.rs"]
@@ -14,6 +16,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::*;
+use draw::{Draw, number};
 use running::*;
 use rustix::process::Signal;
 use snapshot::*;
@@ -26,31 +29,6 @@ const SETTING: &str = "fs.inotify.max_user_instances";
 
 /// How long whatever the kernel undoes by itself may take.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// The same numbers from the same seed, wherever it runs (splitmix64).
-struct Draw(u64);
-
-impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn share(&mut self) -> f64 {
-        self.below(1 << 20) as f64 / f64::from(1 << 20)
-    }
-}
-
-fn number(name: &str, usual: u64) -> u64 {
-    std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
-}
 
 /// Three reactors, four swarms, a cgroup where the host has them, and a host setting moved.
 fn lab_text(limits_memory: bool) -> String {

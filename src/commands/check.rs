@@ -6,7 +6,8 @@ use super::{plan_anywhere, print_json, print_text};
 use crate::cli::{CheckArgs, LabArgs};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::host::{Capability, Host, IPV6, Presence, Version};
+use crate::host::{Capability, Host, IPV6, Neighbour, Presence, Version};
+use crate::journal;
 use crate::plan::Plan;
 use crate::rootless;
 use crate::units::{Family, grouped, human_bytes};
@@ -36,7 +37,7 @@ struct Checked<'a> {
 }
 
 pub fn run(args: &CheckArgs) -> Result<Exit> {
-    let host = super::host_beside_other_labs();
+    let host = journal::beside::host();
     let planned = args
         .file
         .as_ref()
@@ -84,6 +85,7 @@ fn rows(host: &Host, plan: Option<&Plan>) -> Vec<Row> {
     rows.push(descriptors(host));
     rows.extend(settings(host, plan));
     rows.push(memory(host, plan));
+    rows.extend(host.others.iter().map(beside));
     rows.push(cgroup(host, plan));
     rows.extend(features(host, plan));
     rows
@@ -190,6 +192,20 @@ fn memory(host: &Host, plan: Option<&Plan>) -> Row {
         None => row("memory", &format!("{available}: room for about {} connections", grouped(room(host)))),
         Some(plan) => row("memory", &format!("{} expected, {available}", human_bytes(plan.memory.expected))),
     }
+}
+
+/// Another lab, and what it is still to take of what there is.
+fn beside(other: &Neighbour) -> Row {
+    let (planned, unused) = (&other.planned, &other.unused);
+    let is = format!(
+        "has planned {} and {} agents; {} of it, {} files and {} processes and threads are not in use yet",
+        human_bytes(planned.memory),
+        grouped(planned.agents),
+        human_bytes(unused.memory),
+        grouped(unused.files),
+        grouped(unused.tasks),
+    );
+    row(&format!("lab {}", other.lab), &is)
 }
 
 /// Idle connections of which both ends fit into the memory there is.

@@ -4,6 +4,7 @@ use super::{plan_anywhere, print_json, print_text};
 use crate::cli::PlanArgs;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::journal;
 use crate::plan::machines::{Clock, Placed};
 use crate::plan::tuples::Addresses;
 use crate::plan::{Home, HostSetting, LinkEnd, Nat, Node, Plan, Role, Router, TupleSum};
@@ -13,7 +14,7 @@ use crate::units::{Period, grouped, human_bytes};
 const SHOWN: usize = 6;
 
 pub fn run(args: &PlanArgs) -> Result<Exit> {
-    let host = super::host_beside_other_labs();
+    let host = journal::beside::host();
     let plan = plan_anywhere(&args.lab, &host)?;
     if args.json { print_json(&plan) } else { print_text(&text(&plan)) }
 }

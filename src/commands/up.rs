@@ -62,18 +62,28 @@ fn told<T>(written: Result<T>) -> Exit {
 }
 
 pub fn run_lab(args: &UpArgs) -> Result<Ended> {
-    let host = super::host_beside_other_labs();
+    let host = journal::beside::host();
     // A lab file that is wrong is told before anything else.
     let (lab, fit) = load(&args.lab)?;
     if lab.spec.driver.is_far() { run_far(args, lab, fit, &host) } else { run_here(args, &lab, fit, host) }
 }
 
 fn run_here(args: &UpArgs, lab: &Lab, fit: bool, host: Host) -> Result<Ended> {
+    // In a user namespace of its own there are no other labs, and less is seen of the host.
+    let shared = rootless::is_unneeded(&host);
     let (host, plan) = prepare(lab, fit, host)?;
     lowering::check(&plan.host_settings, args.lower_host_limits)?;
     let runtime = super::runtime()?;
     let place = Place::make(args, &runtime, &plan)?;
-    let journal = begin(&plan, &place.folder)?;
+    // Once more, now that no other lab can begin meanwhile: another may have begun since.
+    let again = |plan: Plan| {
+        if !shared {
+            return Ok(plan);
+        }
+        let plan = plan_here(lab.clone(), fit, &journal::beside::host())?;
+        lowering::check(&plan.host_settings, args.lower_host_limits).map(|()| plan)
+    };
+    let (journal, plan) = begin(plan, &place.folder, again)?;
     finish(args, &runtime, &plan, NetnsDriver::new(journal, host.cgroup), place)
 }
 
@@ -89,7 +99,8 @@ fn run_far(args: &UpArgs, lab: Lab, fit: bool, host: &Host) -> Result<Ended> {
     }
     let place = Place::make(args, &runtime, &plan)?;
     let journal = if host.uid == 0 {
-        Some(begin(&plan, &place.folder)?)
+        let journal = Journal::begin(header(&plan, &place.folder))?;
+        Some(noted(journal, &plan, &place.folder)?)
     } else {
         note_plan(&plan, &place.folder)?;
         None
@@ -113,9 +124,17 @@ impl Place {
     }
 }
 
-/// Begins the journal of this host.
-fn begin(plan: &Plan, folder: &Folder) -> Result<Journal> {
-    let journal = Journal::begin(header(plan, folder))?;
+/// Begins the journal of this host, with the plan that was made under its lock and what that takes of the host.
+fn begin(plan: Plan, folder: &Folder, again: impl FnOnce(Plan) -> Result<Plan>) -> Result<(Journal, Plan)> {
+    let lab = plan.lab.clone();
+    let (journal, plan) = Journal::begin_if(&lab, || {
+        let plan = again(plan)?;
+        Ok((Header { planned: Some(plan.reservation()), ..header(&plan, folder) }, plan))
+    })?;
+    noted(journal, &plan, folder).map(|journal| (journal, plan))
+}
+
+fn noted(journal: Journal, plan: &Plan, folder: &Folder) -> Result<Journal> {
     match note_plan(plan, folder) {
         Ok(()) => Ok(journal),
         Err(error) => {
@@ -169,7 +188,7 @@ fn prepare(lab: &Lab, fit: bool, host: Host) -> Result<(Host, Plan)> {
         return Ok((host, plan));
     }
     super::down::take_down(&plan.lab)?;
-    let host = super::host_beside_other_labs();
+    let host = journal::beside::host();
     plan_here(lab.clone(), fit, &host).map(|plan| (host, plan))
 }
 
@@ -201,6 +220,7 @@ fn header(plan: &Plan, folder: &Folder) -> Header {
         run_directory: folder.path.clone(),
         connections: plan.connections,
         subnets: plan.subnets.clone(),
+        planned: None,
     }
 }
 

@@ -111,6 +111,8 @@ impl SshDriver {
             settings: placed.settings.clone(),
             routes: routes(plan, index),
             nofile: STEWARD_OWN + STEWARD_PER_AGENT * agents,
+            planned: plan.reservation_on(index),
+            memory_must_fit: placed.memory.fits(),
         }
     }
 

@@ -14,6 +14,7 @@ use super::mounts::Mount;
 use super::tree::Tree;
 pub use crate::kernel::cgroup::Version;
 use hierarchy::Hierarchy;
+pub use hierarchy::{of_pids, text};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cgroup {

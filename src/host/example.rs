@@ -23,6 +23,8 @@ impl Host {
             settings_writable: true,
             files_open: 2_000,
             in_use: BTreeMap::new(),
+            tasks: Vec::new(),
+            others: Vec::new(),
             memory: Memory { total: 64 * GIB, available: 60 * GIB },
             cgroup: Cgroup {
                 version: Version::V2,

@@ -1,7 +1,7 @@
 //! The lock of a lab: whoever holds it may change what its journal says.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,8 @@ use crate::exit::Exit;
 /// How long a lock may outlive its runner: a process that it was just starting has it too, until it runs its own
 /// program; and whoever takes the lab down meanwhile has it.
 const LINGERS: Duration = Duration::from_secs(5);
+/// How long a folder may be taken away each time it is made.
+const GOES_AWAY: Duration = Duration::from_millis(200);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Makes the lab's folder and takes its lock. Refused at once while its runner lives.
@@ -47,17 +49,28 @@ pub fn take(lab: &str, directory: &Path) -> Result<File> {
 }
 
 fn open(lab: &str, directory: &Path) -> Result<File> {
-    std::fs::create_dir_all(directory)
-        // Once more, because the last lab to end takes the folder of all labs away, perhaps in between.
-        .or_else(|_| std::fs::create_dir_all(directory))
-        .attempt(Exit::Host, || format!("making {}", directory.display()))
-        .map_err(|error| error.remedy("a lab keeps its journal there: make /run a place to write to"))?;
-    OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .open(directory.join("lock"))
-        .attempt(Exit::Host, || format!("opening the lock of the lab `{lab}` in {}", directory.display()))
+    let began = Instant::now();
+    loop {
+        // Labs that end take their folder away, and the last one that of all labs, perhaps in between.
+        let made = std::fs::create_dir_all(directory);
+        let made = made.attempt(Exit::Host, || format!("making {}", directory.display()));
+        let opened = made.and_then(|()| {
+            let mut options = OpenOptions::new();
+            // Whoever can open it can lock it: that is for root.
+            options.read(true).append(true).create(true).mode(0o600);
+            let opened = options.open(directory.join("lock"));
+            opened.attempt(Exit::Host, || {
+                format!("opening the lock of the lab `{lab}` in {}", directory.display())
+            })
+        });
+        match opened {
+            Err(_) if began.elapsed() < GOES_AWAY => std::thread::sleep(Duration::from_millis(1)),
+            opened => {
+                let remedy = "a lab keeps its journal there: make /run a place to write to";
+                return opened.map_err(|error| error.remedy(remedy));
+            }
+        }
+    }
 }
 
 /// Whether this is the lock that others find there, and not one that was taken away with a lab that ended.
@@ -91,6 +104,7 @@ mod tests {
                 run_directory: self.0.clone(),
                 connections: 1,
                 subnets: Vec::new(),
+                planned: None,
             };
             let line = serde_json::to_string(&Line::Header { header }).expect("JSON");
             std::fs::write(self.0.join("journal.jsonl"), line + "\n").expect("a journal");

@@ -48,6 +48,7 @@ fn header() -> Header {
         run_directory: PathBuf::from("/"),
         connections: 10,
         subnets: vec!["10.99.0.0/16".parse().expect("a subnet")],
+        planned: None,
     }
 }
 

@@ -13,6 +13,11 @@ use super::proc;
 
 const SETTINGS: &str = "/proc/sys";
 
+/// Whether two values of a setting are the same but for the space between their words.
+pub fn same(one: &str, other: &str) -> bool {
+    one.split_whitespace().eq(other.split_whitespace())
+}
+
 /// Writes a setting of the machine. Where it is mounted read-only, as in a container, it stays as it is:
 /// whoever mounted it so did not want it changed from there.
 pub fn write(key: &str, value: &str) -> io::Result<()> {

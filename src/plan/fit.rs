@@ -13,7 +13,7 @@ const MOST: u64 = u32::MAX as u64;
 pub fn connections(lab: &Lab, host: &Host) -> Result<u64> {
     most(lab, |lab| {
         let plan = sketch(lab, host)?;
-        memory::check(lab, &plan.memory, "", || 0).map(|()| plan)
+        memory::check(lab, host, &plan.memory, "", || 0).map(|()| plan)
     })
 }
 

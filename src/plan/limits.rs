@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::machines::Placed;
 use super::processes::Side;
-use super::{Memory, TupleSum, memory, processes, settings};
+use super::{Memory, TupleSum, admission, memory, processes, settings};
 use crate::error::Result;
 use crate::host::Host;
 use crate::spec::{Lab, Processes};
@@ -184,8 +184,15 @@ fn file_table(lab: &Lab, host: &Host) -> Option<Limit> {
         return Some(Limit {
             name,
             connections: room(most, 0),
-            why: format!("the lab file sets fs.file-max to {}; both ends count", grouped(most)),
-            remedy: format!("leave {} out of `sysctl.host`", settings::FILE_MAX),
+            why: format!(
+                "the lab file sets fs.file-max to {}; both ends count{}",
+                grouped(most),
+                admission::files_beside(host)
+            ),
+            remedy: admission::remedy_beside(
+                host,
+                &format!("leave {} out of `sysctl.host`", settings::FILE_MAX),
+            ),
             key: "sysctl.host.fs.file-max",
             refused: true,
         });
@@ -194,8 +201,15 @@ fn file_table(lab: &Lab, host: &Host) -> Option<Limit> {
     Some(Limit {
         name,
         connections: room(most, settings::FILES_SPARE),
-        why: format!("fs.file-max is {} and cannot be raised here; both ends count", grouped(most)),
-        remedy: format!("raise fs.file-max on the host: `sysctl -w {}=…`", settings::FILE_MAX),
+        why: format!(
+            "fs.file-max is {} and cannot be raised here; both ends count{}",
+            grouped(most),
+            admission::files_beside(host)
+        ),
+        remedy: admission::remedy_beside(
+            host,
+            &format!("raise fs.file-max on the host: `sysctl -w {}=…`", settings::FILE_MAX),
+        ),
         key: "connections",
         refused: true,
     })

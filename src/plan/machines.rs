@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::settings::{self, HostSetting, Needed};
 use super::tuples::Addresses;
 use super::{
-    Home, Limit, Memory, Node, Plan, Reactors, Role, Swarm, Talk, faults, fit, limits, memory, network,
-    processes, tuple_sum, turns,
+    Home, Limit, Memory, Node, Plan, Reactors, Role, Swarm, Talk, admission, faults, fit, limits, memory,
+    network, processes, tuple_sum, turns,
 };
 use crate::error::Result;
 use crate::host::Host;
@@ -61,8 +61,8 @@ pub fn decide(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
     let plan = sketch(lab, here, machines)?;
     if lab.spec.machines.memory == MachineMemory::Within {
         let fitting = || connections(lab, here, machines).unwrap_or(0);
-        for (node, placed) in plan.nodes.iter().zip(&plan.machines) {
-            memory::check(lab, &placed.memory, &node.name, fitting)?;
+        for ((node, placed), machine) in plan.nodes.iter().zip(&plan.machines).zip(machines) {
+            memory::check(lab, &machine.host, &placed.memory, &node.name, fitting)?;
         }
     }
     Ok(plan)
@@ -72,8 +72,8 @@ pub fn decide(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<Plan> {
 pub fn connections(lab: &Lab, here: &Host, machines: &[Machine]) -> Result<u64> {
     fit::most(lab, |lab| {
         let plan = sketch(lab, here, machines)?;
-        for placed in &plan.machines {
-            memory::check(lab, &placed.memory, "", || 0)?;
+        for (placed, machine) in plan.machines.iter().zip(machines) {
+            memory::check(lab, &machine.host, &placed.memory, "", || 0)?;
         }
         Ok(plan)
     })
@@ -202,6 +202,7 @@ fn needed(lab: &Lab, index: usize, reactors: &Reactors, swarms: &[Swarm]) -> Nee
 fn place(lab: &Lab, node: &Node, machine: &Machine, needed: &Needed) -> Result<Placed> {
     let (settings, out_of_reach) = settings::machine_settings(lab, &machine.host, node.role, needed)?;
     let host = &machine.host;
+    admission::check_agents(lab, host, needed.processes)?;
     Ok(Placed {
         ssh: machine.ssh.clone(),
         address: machine.address,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Node, Reactors, Role, Swarm, Talk};
+use super::{Node, Reactors, Role, Swarm, Talk, admission};
 use crate::error::Result;
 use crate::host::Host;
 use crate::spec::{Lab, Spec};
@@ -22,12 +22,12 @@ const AGENT_STATE: u64 = 8;
 /// What a router keeps for a connection it tracks, whether or not it translates.
 pub const TRACKED: u64 = 320;
 /// An agent process that holds nothing yet, with its page tables.
-const PROCESS: u64 = 1 << 20;
+pub const PROCESS: u64 = 1 << 20;
 /// A namespace with its link and its kernel tables.
 const NAMESPACE: u64 = 256 << 10;
 const BUCKET: u64 = 8;
 /// Left for everything else on the machine.
-const RESERVE: u64 = 256 << 20;
+pub const RESERVE: u64 = 256 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Memory {
@@ -120,7 +120,13 @@ pub fn check_limits(lab: &Lab, host: &Host) -> Result<()> {
 
 /// `node`: whose machine it is, where each has its own. `fitting`: how many connections there is room for, asked
 /// only when these are too many.
-pub fn check(lab: &Lab, memory: &Memory, node: &str, fitting: impl FnOnce() -> u64) -> Result<()> {
+pub fn check(
+    lab: &Lab,
+    host: &Host,
+    memory: &Memory,
+    node: &str,
+    fitting: impl FnOnce() -> u64,
+) -> Result<()> {
     if memory.fits() {
         return Ok(());
     }
@@ -128,7 +134,7 @@ pub fn check(lab: &Lab, memory: &Memory, node: &str, fitting: impl FnOnce() -> u
     let of_node = if node.is_empty() { String::new() } else { format!(" on the machine of {node}") };
     let why = format!(
         "{} connections need {} of memory{of_node} ({} B each at the server, {} B at the clients, {}and {} for processes and \
-         tables), and {} are available, of which {} are kept free",
+         tables), and {} are available, of which {} are kept free{}",
         grouped(connections),
         human_bytes(memory.expected),
         grouped(memory.server_per_connection),
@@ -140,15 +146,13 @@ pub fn check(lab: &Lab, memory: &Memory, node: &str, fitting: impl FnOnce() -> u
         human_bytes(memory.processes + memory.tables),
         human_bytes(memory.available),
         human_bytes(memory.reserve),
+        admission::memory_beside(host),
     );
     let fitting = fitting();
     let error = super::refusal(lab, "connections", why);
-    Err(if fitting == 0 {
-        error.remedy("free some memory")
-    } else {
-        error.remedy(format!(
-            "{} fit: `--connections fit` runs as many as there is room for",
-            grouped(fitting)
-        ))
-    })
+    let remedy = match fitting {
+        0 => "free some memory".to_owned(),
+        _ => format!("{} fit: `--connections fit` runs as many as there is room for", grouped(fitting)),
+    };
+    Err(error.remedy(admission::remedy_beside(host, &remedy)))
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Node, Role};
+use super::{Node, Role, admission};
 use crate::error::{Error, Result};
 use crate::host::{Capability, Host};
 use crate::spec::{Lab, Processes, Spec};
@@ -16,7 +16,7 @@ const SWARM_OWN: u64 = 6;
 const SWARMS_WANTED: u64 = 2;
 
 /// More agents than this take turns instead of working: such a lab needs more descriptors, not more processes.
-const MOST_AGENTS: u64 = 4_096;
+pub const MOST_AGENTS: u64 = 4_096;
 /// What the runner itself keeps open for each agent (two pipes, the process, its counters), and for each node
 /// (the namespace, a netlink socket while it is built, its counters).
 const RUNNER_PER_AGENT: u64 = 4;
@@ -90,7 +90,7 @@ pub fn runner_nofile(lab: &Lab, host: &Host, reactors: &Reactors, swarms: u64) -
 pub fn carried_by_agents(lab: &Lab, host: &Host) -> (u64, u64) {
     let spec = &lab.spec;
     let (most, own) = runner_room(lab, host);
-    let most_agents = MOST_AGENTS.min(most.saturating_sub(own) / RUNNER_PER_AGENT);
+    let most_agents = admission::most_agents(host).min(most.saturating_sub(own) / RUNNER_PER_AGENT);
     let room = |role, own| most_for(lab, host, role).unwrap_or(0).saturating_sub(own).max(1);
     let reactor = room(Side::Server, reactor_own(spec));
     let swarm = room(Side::Client, SWARM_OWN);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lowering::{self, Lowering};
 use super::network::overlay;
-use super::{Home, Reactors, Role, Swarm};
+use super::{Home, Reactors, Role, Swarm, admission};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::spec::{Lab, Spec};
@@ -36,7 +36,7 @@ const TRACKED_ANYWHERE: u64 = 65_536;
 /// Files that the rest of the machine may open meanwhile.
 pub const FILES_SPARE: u64 = 20_000;
 /// Descriptors an agent has besides connections: a bound for all roles.
-const FILES_PER_PROCESS: u64 = 128;
+pub const FILES_PER_PROCESS: u64 = 128;
 
 /// The privileged ports end here, unless a namespace is told otherwise.
 const UNPRIVILEGED: u16 = 1024;
@@ -145,7 +145,7 @@ fn raised(lab: &Lab, host: &Host, key: &str, needed: u64, why: &str) -> Result<O
         let (key, from, to) = (key.to_owned(), now.to_string(), needed.to_string());
         return Ok(Some(HostSetting { key, from, to, why: why.to_owned(), lowers: None }));
     }
-    if lab.spec.anyway { Ok(None) } else { Err(cannot_raise(lab, key, now, needed, why)) }
+    if lab.spec.anyway { Ok(None) } else { Err(cannot_raise((lab, host), key, (now, needed), why)) }
 }
 
 fn asked_settings(
@@ -196,13 +196,17 @@ fn not_loaded(lab: &Lab, tracked: u64) -> Error {
         .remedy("`modprobe nf_conntrack` on the host, or `network: {kind: routed, conntrack: false}`")
 }
 
-fn cannot_raise(lab: &Lab, key: &str, now: u64, needed: u64, why: &str) -> Error {
+fn cannot_raise((lab, host): (&Lab, &Host), key: &str, (now, needed): (u64, u64), why: &str) -> Error {
     let text = format!(
-        "{key} is {} and {} are needed ({why}), and it cannot be written here",
+        "{key} is {} and {} are needed ({why}), and it cannot be written here{}",
         grouped(now),
-        grouped(needed)
+        grouped(needed),
+        if key == FILE_MAX { admission::files_beside(host) } else { String::new() },
     );
-    super::refusal(lab, "connections", text).remedy(format!(
-        "on the host: `sysctl -w {key}={needed}`; or fewer connections (`--connections fit`)"
-    ))
+    let remedy =
+        format!("on the host: `sysctl -w {key}={needed}`; or fewer connections (`--connections fit`)");
+    super::refusal(lab, "connections", text).remedy(match key {
+        FILE_MAX => admission::remedy_beside(host, &remedy),
+        _ => remedy,
+    })
 }

@@ -1,5 +1,6 @@
 //! What is decided from a lab and a host.
 
+mod admission;
 mod anyway;
 mod machines;
 mod networks;

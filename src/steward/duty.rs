@@ -19,6 +19,7 @@ use crate::journal::{self, Change, Header, Journal};
 use crate::kernel::netlink::{Borrowed, Opened, Request};
 use crate::kernel::{self, proc};
 use crate::observe::{Depth, Eyes, Seen};
+use crate::plan::admission::{self, Short};
 use crate::spec::Blow;
 use crate::teardown::{self, Outcome};
 use crate::units::Address;
@@ -48,11 +49,13 @@ impl Duty {
             run_directory: PathBuf::new(),
             connections: *connections,
             subnets: subnets.clone(),
+            planned: Some(preparation.planned),
         };
         self.eyes = Some(Eyes::of_machine(node));
         // An ordinary user has no place for a journal, and may change nothing that would belong into it.
         if !(preparation.settings.is_empty() && preparation.routes.is_empty()) || may_keep_journal() {
-            let journal = self.journal.insert(Journal::begin(header)?);
+            let (journal, ()) = Journal::begin_if(lab, || has_room(&preparation).map(|()| (header, ())))?;
+            let journal = self.journal.insert(journal);
             settings::move_all(journal, &preparation.settings)?;
             for route in &preparation.routes {
                 borrow(journal, *route).await?;
@@ -165,6 +168,16 @@ async fn clear(lab: &str) -> Result<usize> {
             format!("{}: {}", left.what, left.why),
         )),
     }
+}
+
+/// Another lab may have begun here since this one was planned.
+fn has_room(Preparation { lab, planned, settings, memory_must_fit, .. }: &Preparation) -> Result<()> {
+    let host = journal::beside::host();
+    if host.others.is_empty() {
+        return Ok(());
+    }
+    admission::fits(planned, &host, settings, *memory_must_fit)
+        .map_err(|Short { why, remedy }| Error::host(format!("making room for `{lab}`"), why).remedy(remedy))
 }
 
 fn may_keep_journal() -> bool {

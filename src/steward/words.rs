@@ -9,7 +9,7 @@ use crate::agent::confine::Cell;
 use crate::driver::{AgentId, Heard};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::host::Host;
+use crate::host::{Host, Reservation};
 use crate::kernel::netlink::Borrowed;
 use crate::kernel::proc::LogMark;
 use crate::observe::{Depth, Seen};
@@ -70,6 +70,10 @@ pub struct Preparation {
     pub routes: Vec<Borrowed>,
     /// Descriptors that the steward itself needs, to hear all its agents.
     pub nofile: u64,
+    /// What the lab takes of the machine.
+    pub planned: Reservation,
+    /// The lab file does not want more memory taken than there is.
+    pub memory_must_fit: bool,
 }
 
 /// An agent's process, and the end of the kernel's log before it was started.

@@ -42,6 +42,21 @@ pub fn of_memory(tree: &Tree, mounts: &[Mount]) -> Result<Hierarchy, String> {
     }
 }
 
+/// This process's cgroups in the hierarchy that counts processes, from its own up.
+pub fn of_pids(tree: &Tree, mounts: &[Mount]) -> Vec<PathBuf> {
+    let text = tree.text("/proc/self/cgroup").unwrap_or_default();
+    let memberships: Vec<Membership> = text.lines().filter_map(membership).collect();
+    let own = |version, is_it: &dyn Fn(&&Membership) -> bool, has_it: &dyn Fn(&&Mount) -> bool| {
+        let membership = memberships.iter().find(is_it)?;
+        place(tree, mounts.iter().filter(has_it), membership, version).ok()
+    };
+    let found = own(Version::V1, &|one| one.controllers.split(',').any(|name| name == "pids"), &|mount| {
+        mount.kind == "cgroup" && mount.file_system_has("pids")
+    })
+    .or_else(|| own(Version::V2, &|one| one.controllers.is_empty(), &|mount| mount.kind == "cgroup2"));
+    found.iter().flat_map(Hierarchy::upwards).map(Path::to_path_buf).collect()
+}
+
 fn membership(line: &str) -> Option<Membership<'_>> {
     let mut fields = line.splitn(3, ':').skip(1);
     Some(Membership { controllers: fields.next()?, path: Path::new(fields.next()?) })

@@ -34,6 +34,8 @@ pub struct Account {
     pub ramped: u64,
     /// How many were established when the first one failed, where the ramp was to go on until then.
     pub broke_at: Option<u64>,
+    /// For how long nobody had answered when the ramp was given up for it.
+    pub gave_up: Option<f64>,
     pub ended_early: Vec<(AgentId, String)>,
     /// What the kernel said of agents that it ended.
     pub kernel_said: Vec<(AgentId, String)>,
@@ -121,6 +123,7 @@ impl Account {
                 }
             }
             Event::Breaks { established } => self.broke_at = Some(*established),
+            Event::Unanswered { seconds } => self.gave_up = Some(*seconds),
             Event::Standing => self.standing = true,
             Event::Interrupted { .. } if self.standing => {}
             Event::Interrupted { signal } => self.interrupted = Some(signal.clone()),

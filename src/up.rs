@@ -4,6 +4,7 @@ mod faults;
 mod orders;
 mod pump;
 mod ramp;
+mod silence;
 #[cfg(test)]
 mod tests;
 
@@ -140,7 +141,9 @@ impl<'a, D: Driver> Run<'a, D> {
         self.weigh().await;
         self.sample(Moment::Peak).await;
         self.faults_begin(FaultMoment::Hold).await;
-        self.hold_on().await;
+        if !self.nobody_serves() {
+            self.hold_on().await;
+        }
         self.end(Phase::Hold, began);
     }
 
@@ -178,7 +181,7 @@ impl<'a, D: Driver> Run<'a, D> {
         self.interrupts.ignore();
         if self.ramp.ramping > 0 {
             // Whoever still connects must stop before the routes go, or finds the network unreachable.
-            self.stop_connecting().await;
+            self.stop_connecting(PROMPT).await;
         }
         // Whoever closes first may be heard at the other end.
         self.crew.order_all(crew::everyone, &Order::Ending).await;

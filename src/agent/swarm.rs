@@ -1,8 +1,9 @@
 //! The clients: one thread that opens a stretch of planned connections and holds them.
 
 mod closing;
+mod probe;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -38,6 +39,9 @@ pub struct Swarm {
     rounds_before: u64,
     /// Connects begun before this round.
     tried_before: u64,
+    /// The slot whose turn is next, and those behind it that were tried ahead of their turn.
+    next: u64,
+    probed: BTreeSet<u64>,
     /// When the closing of this round began, and how many had been closed before.
     round_closing: Option<(Instant, u64)>,
     /// At index `slot`: the connection, once established.
@@ -68,6 +72,8 @@ impl Swarm {
             up_to: 0,
             rounds_before: 0,
             tried_before: 0,
+            next: 0,
+            probed: BTreeSet::new(),
             round_closing: None,
             open,
             waiting: HashMap::new(),
@@ -107,6 +113,7 @@ impl Swarm {
             self.tried_before = self.counts.tried;
         }
         self.deadlines.clear();
+        (self.next, self.probed) = (0, BTreeSet::new());
         self.open.resize_with(self.order.count as usize, || None);
     }
 
@@ -134,15 +141,14 @@ impl Swarm {
             }
         };
         for _ in 0..due.min(room).min(BATCH) {
-            let slot = self.tried() as usize;
-            self.counts.tried += 1;
-            self.connect(slot);
+            let slot = self.take_next();
+            self.try_slot(slot);
             if self.waiting.len() >= self.order.window as usize {
                 break;
             }
         }
         let left = self.up_to.saturating_sub(self.tried());
-        let deadline = self.deadlines.front().map(|(at, _)| at.saturating_duration_since(Instant::now()));
+        let deadline = self.deadline();
         match self.order.rate {
             _ if left == 0 || self.waiting.len() >= self.order.window as usize => deadline,
             None => Some(Duration::ZERO),
@@ -154,7 +160,14 @@ impl Swarm {
         }
     }
 
-    fn connect(&mut self, slot: usize) {
+    /// How long until a connect has waited for its answer long enough; none: no connect waits.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadlines.front().map(|(at, _)| at.saturating_duration_since(Instant::now()))
+    }
+
+    fn try_slot(&mut self, slot: u64) {
+        self.counts.tried += 1;
+        let slot = slot as usize;
         match self.start(slot) {
             Ok((connection, true)) => self.establish(slot, connection, false),
             Ok((connection, false)) => self.wait_for(slot, connection),

@@ -47,6 +47,11 @@ impl Faults {
         self.pending.iter().filter_map(Pending::due).min()
     }
 
+    /// Whether every fault has happened.
+    pub fn is_over(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Takes those that are due, in the order of the lab file.
     pub fn take(&mut self, now: Instant) -> Vec<Fault> {
         let is_due = |one: &Pending| one.due().is_some_and(|due| due <= now);

@@ -68,8 +68,10 @@ impl Crew {
         // Told to rest, it connects no more.
         member.ramping &= *order != Order::Rest;
         member.draining |= *order == Order::Drain;
-        member.owes_answer |=
-            matches!(order, Order::Call | Order::Weigh | Order::Rest | Order::RoundEnds { .. } | Order::Ending);
+        member.owes_answer |= matches!(
+            order,
+            Order::Call | Order::Weigh | Order::Rest | Order::RoundEnds { .. } | Order::Ending
+        );
         let Some(orders) = member.orders.as_mut() else { return };
         order.write_to(orders).await;
     }

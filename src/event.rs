@@ -146,7 +146,7 @@ pub enum Event {
     Breaks {
         established: u64,
     },
-    /// For so long no connect was answered, from any client or to any port: no more are opened.
+    /// For so long the server accepted nothing, from any client or at any port: no more are opened.
     Unanswered {
         seconds: f64,
     },

@@ -50,7 +50,7 @@ fn share_given_up(case: &Case, missing: &mut Missing, findings: &mut [(Cause, Fi
         if more > 0 {
             finding.connections += more;
             finding.evidence.push(format!(
-                "{} more were let go of or never tried: for {seconds:.1} s no connect was answered",
+                "{} more were let go of or never tried: for {seconds:.1} s the server accepted nothing",
                 grouped(more)
             ));
         }

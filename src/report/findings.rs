@@ -25,7 +25,7 @@ pub fn all(account: &Account) -> Vec<String> {
     }
     if let Some(seconds) = account.gave_up {
         findings.push(format!(
-            "the ramp was given up: for {seconds:.1} s no connect was answered, from any client or to any port"
+            "the ramp was given up: for {seconds:.1} s the server accepted nothing, from any client or at any port"
         ));
     }
     if let Some(why) = &account.built.unkept {

@@ -49,7 +49,9 @@ fn a_server_that_does_nothing_is_not_waited_for() {
     let all: f64 = [seconds.ramp, seconds.hold, seconds.drain, seconds.down].into_iter().flatten().sum();
     assert!(all < 4.0 + 15.0, "{seconds:?}");
     assert_eq!(lived.orders("Hold"), Vec::<&str>::new(), "nobody serves: {:?}", lived.done);
-    assert!(lived.report.findings.iter().any(|finding| finding == "reactor 1 was lost during the run: no answer"));
+    assert!(
+        lived.report.findings.iter().any(|finding| finding == "reactor 1 was lost during the run: no answer")
+    );
 }
 
 #[test]

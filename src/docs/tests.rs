@@ -72,7 +72,7 @@ fn every_example_is_accepted() {
         // Some keys say something about a router, or make a lab only together.
         let beside = match field.path.as_str() {
             path if path.starts_with("network.nat") => "network: {kind: nat}",
-            "sysctl.router" => "network: {kind: routed}",
+            "sysctl.router" | "network.asymmetric" => "network: {kind: routed}",
             "driver" => "machines: {server: {address: 10.9.9.1}, clients: [{address: 10.9.9.2}]}",
             path if path.starts_with("machines.") => "driver: ssh\nmachines: {server: one, clients: [other]}",
             _ => "",

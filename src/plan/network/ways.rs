@@ -10,6 +10,10 @@ use crate::units::Subnet;
 /// In a new namespace the loopback link has index 1; ours follow.
 const FIRST: u32 = 2;
 
+/// A node's link to where all come together; and the server's other one, where it answers over another.
+pub const UPLINK: &str = "eth0";
+const BACK: &str = "eth1";
+
 /// The nodes by their roles: the server, the clients with their indices, and the router with its own.
 struct Parts<'a> {
     server: &'a Node,
@@ -22,18 +26,26 @@ fn parts(nodes: &[Node]) -> Parts<'_> {
     Parts { server: &nodes[0], clients: all(Role::Client).collect(), router: all(Role::Router).next() }
 }
 
-pub fn links(nodes: &[Node]) -> Vec<Link> {
+pub fn links(spec: &Spec, nodes: &[Node]) -> Vec<Link> {
     let Parts { server, clients, router } = parts(nodes);
     let center = router.map_or(0, |(index, _)| index);
     let beyond = router.map(|_| (0, server));
+    // The way back comes last: the other links are what they are without it.
+    let back = router.filter(|_| spec.network.asymmetric).map(|_| Link {
+        ends: [
+            LinkEnd { node: center, name: "server-back".to_owned(), index: FIRST + 1 + clients.len() as u32 },
+            LinkEnd { node: 0, name: BACK.to_owned(), index: FIRST + 1 },
+        ],
+    });
     let far = beyond.into_iter().chain(clients);
     far.zip(FIRST..)
         .map(|((node, far), index)| Link {
             ends: [
                 LinkEnd { node: center, name: far.name.clone(), index },
-                LinkEnd { node, name: "eth0".to_owned(), index: FIRST },
+                LinkEnd { node, name: UPLINK.to_owned(), index: FIRST },
             ],
         })
+        .chain(back)
         .collect()
 }
 
@@ -52,7 +64,7 @@ pub fn router(spec: &Spec, nodes: &[Node]) -> Option<Router> {
 }
 
 /// Sets the routes of all nodes. Where there is a choice of ways, there is none back: each node is reached by
-/// the link that its packets come from, so that reverse path filters have nothing to object to.
+/// the link that its packets come from, so that reverse path filters have nothing to object to, unless they are to.
 pub fn route(spec: &Spec, subnet: Subnet, nodes: &mut [Node]) {
     let Parts { server, clients, router } = parts(nodes);
     let server_itself = Subnet { base: server.addresses.first, prefix: 32 };
@@ -74,7 +86,13 @@ pub fn route(spec: &Spec, subnet: Subnet, nodes: &mut [Node]) {
         Some((index, router)) => {
             // Behind a translation the clients' own addresses are nowhere to be seen.
             let to = if spec.network.translation().is_some() { router.block } else { subnet };
-            routes.push((0, vec![Route { to, via: Some(first(router)), link: FIRST, source: None }]));
+            let back = FIRST + u32::from(spec.network.asymmetric);
+            let mut from_server = vec![Route { to, via: Some(first(router)), link: back, source: None }];
+            if spec.network.asymmetric {
+                // The router itself is found where it is: only what it forwards comes by another way.
+                from_server.push(Route { to: router.block, via: None, link: FIRST, source: None });
+            }
+            routes.push((0, from_server));
             let to_server = Route { to: server_itself, via: None, link: FIRST, source: None };
             routes.push((index, [vec![to_server], to_clients].concat()));
         }

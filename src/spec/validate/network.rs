@@ -10,6 +10,14 @@ pub fn network(spec: &Spec) -> Checked {
     let wrong = |path: &str, on_key: bool, why: &str, remedy: &str| {
         Err(Invalid { path: path.into(), on_key, why: why.into(), remedy: remedy.into() })
     };
+    if network.asymmetric && network.kind != NetworkKind::Routed {
+        return wrong(
+            "network.asymmetric",
+            false,
+            "only a router that does not translate has two ways to the server",
+            "take `kind: routed`, or leave the key out",
+        );
+    }
     match (network.kind, network.conntrack, &network.nat) {
         (NetworkKind::Direct, Some(true), _) => wrong(
             "network.conntrack",

@@ -25,6 +25,8 @@ pub struct Account {
     /// What stood at each pause on the way up.
     pub plateaus: Vec<Plateau>,
     pub history: History,
+    /// The same as it was when everything was about to be closed.
+    pub until_drain: Option<History>,
     pub looks: u64,
     pub looking_us: u64,
     pub open: u64,
@@ -79,6 +81,7 @@ impl Account {
                     self.ramped = self.totals().clients.established;
                 }
             }
+            Event::Began { phase: Phase::Drain } => self.until_drain = Some(self.history.clone()),
             Event::Built(built) => self.built = built.clone(),
             Event::AgentStarted { agent, .. } => {
                 self.counts.insert(*agent, Counts::default());

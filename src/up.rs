@@ -176,6 +176,8 @@ impl<'a, D: Driver> Run<'a, D> {
         if self.crew.is_empty() {
             return;
         }
+        // What was counted until now is not of the closing.
+        self.look(self.watch.depth()).await;
         let began = self.begin(Phase::Drain);
         // From here on the lab is on its way down: a second Ctrl-C does not stop that.
         self.interrupts.ignore();

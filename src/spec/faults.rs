@@ -121,8 +121,8 @@ pub(super) fn validate(spec: &Spec) -> Checked {
             };
             return invalid("", why.into(), remedy);
         }
-        let others = Struck::ALL.into_iter().filter(|other| *other != struck);
-        for (other, named) in others.filter_map(|other| Some((other, other.named(fault)?))) {
+        let mut others = Struck::ALL.into_iter().filter(|other| *other != struck);
+        if let Some((other, named)) = others.find_map(|other| Some((other, other.named(fault)?))) {
             let what = match struck {
                 Struck::Agent => "a process is struck",
                 Struck::Node => "a link is struck",

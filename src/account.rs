@@ -25,6 +25,8 @@ pub struct Account {
     /// What stood at each pause on the way up.
     pub plateaus: Vec<Plateau>,
     pub history: History,
+    /// The same as it was when everything was about to be closed.
+    pub until_drain: Option<History>,
     pub looks: u64,
     pub looking_us: u64,
     pub open: u64,
@@ -34,6 +36,8 @@ pub struct Account {
     pub ramped: u64,
     /// How many were established when the first one failed, where the ramp was to go on until then.
     pub broke_at: Option<u64>,
+    /// For how long nobody had answered when the ramp was given up for it.
+    pub gave_up: Option<f64>,
     pub ended_early: Vec<(AgentId, String)>,
     /// What the kernel said of agents that it ended.
     pub kernel_said: Vec<(AgentId, String)>,
@@ -77,6 +81,7 @@ impl Account {
                     self.ramped = self.totals().clients.established;
                 }
             }
+            Event::Began { phase: Phase::Drain } => self.until_drain = Some(self.history.clone()),
             Event::Built(built) => self.built = built.clone(),
             Event::AgentStarted { agent, .. } => {
                 self.counts.insert(*agent, Counts::default());
@@ -121,6 +126,7 @@ impl Account {
                 }
             }
             Event::Breaks { established } => self.broke_at = Some(*established),
+            Event::Unanswered { seconds } => self.gave_up = Some(*seconds),
             Event::Standing => self.standing = true,
             Event::Interrupted { .. } if self.standing => {}
             Event::Interrupted { signal } => self.interrupted = Some(signal.clone()),

@@ -42,6 +42,12 @@ pub enum Order {
     Connect {
         up_to: u64,
     },
+    /// Swarm: try a few that are not tried yet, among the first so many of the stretch, to see whether anybody answers.
+    Probe {
+        up_to: u64,
+    },
+    /// Reactor: answer, to show that you can.
+    Call,
     /// Reactor: say your counts now, and not only when it is time.
     Tell,
     /// Say how much private memory you use.
@@ -118,6 +124,8 @@ pub enum Word {
     Rested {
         latencies: Vec<(u64, u64)>,
     },
+    /// The answer to a call.
+    Here,
     /// What the other side closes is taken for what it was said to be.
     Expecting,
     /// Everything is closed.

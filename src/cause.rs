@@ -47,6 +47,8 @@ causes! {
     ClientMemory => "client_memory",
     NeighbourTable => "neighbour_table",
     RxBacklog => "rx_backlog",
+    ReversePath => "reverse_path",
+    ResetOnTheWay => "reset_on_the_way",
     Refused => "refused",
     Unreachable => "unreachable",
     Filtered => "filtered",

@@ -24,6 +24,8 @@ struct Member {
     draining: bool,
     /// It did not answer in time: nobody waits for it any more.
     silent: bool,
+    /// It has begun to accept: one that only stands by serves nobody.
+    accepts: bool,
     /// Why it could not go on.
     failed: Option<String>,
 }
@@ -52,6 +54,7 @@ impl Crew {
             stopped: false,
             draining: false,
             silent: false,
+            accepts: false,
             failed: None,
         };
         self.members.insert(agent, member);
@@ -65,8 +68,10 @@ impl Crew {
         // Told to rest, it connects no more.
         member.ramping &= *order != Order::Rest;
         member.draining |= *order == Order::Drain;
-        member.owes_answer |=
-            matches!(order, Order::Weigh | Order::Rest | Order::RoundEnds { .. } | Order::Ending);
+        member.owes_answer |= matches!(
+            order,
+            Order::Call | Order::Weigh | Order::Rest | Order::RoundEnds { .. } | Order::Ending
+        );
         let Some(orders) = member.orders.as_mut() else { return };
         order.write_to(orders).await;
     }
@@ -88,10 +93,13 @@ impl Crew {
         member.silent = false;
         match word {
             Word::Ready { .. } => member.ready = true,
-            Word::Weight { .. } | Word::Rested { .. } | Word::Expecting => member.owes_answer = false,
+            Word::Weight { .. } | Word::Rested { .. } | Word::Expecting | Word::Here => {
+                member.owes_answer = false;
+            }
             Word::Ramped => member.ramping = false,
             Word::Failed { why } => member.failed = Some(why.clone()),
-            Word::Counts(_) | Word::Accepting | Word::Full | Word::Drained => {}
+            Word::Accepting => member.accepts = true,
+            Word::Counts(_) | Word::Full | Word::Drained => {}
         }
     }
 
@@ -125,6 +133,11 @@ impl Crew {
             }
         }
         silent
+    }
+
+    /// Whether a reactor that has begun to accept still answers, and nothing has stopped it.
+    pub fn is_served(&self) -> bool {
+        self.members.values().any(|member| member.accepts && !member.is_out() && !member.stopped)
     }
 
     pub fn set_stopped(&mut self, agent: AgentId, stopped: bool) {

@@ -23,6 +23,7 @@ use crate::observe::{Depth, Seen};
 use crate::plan::Plan;
 use crate::spec::Blow;
 use crate::teardown::Outcome;
+use crate::units::Ports;
 
 /// Which agent: the reactor at a place of the chain, or the swarm at an index of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -84,11 +85,13 @@ pub struct Remains {
 }
 
 /// A part of the lab that a fault strikes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     Agent(AgentId),
     /// The link of a client: its index in the plan's nodes.
     Link(usize),
+    /// The way to these ports of the server.
+    Ports(Ports),
 }
 
 #[allow(async_fn_in_trait)]

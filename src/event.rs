@@ -146,6 +146,10 @@ pub enum Event {
     Breaks {
         established: u64,
     },
+    /// For so long the server accepted nothing, from any client or at any port: no more are opened.
+    Unanswered {
+        seconds: f64,
+    },
     /// Client and server did not come to agree in time.
     Unsettled {
         phase: Phase,

@@ -234,7 +234,7 @@ fn sketch(lab: &Lab, host: &Host) -> Result<Plan> {
         connections: spec.connections,
         anyway: spec.anyway,
         subnets,
-        links: network::links(&nodes),
+        links: network::links(spec, &nodes),
         client_rate: spec.network.rate.map(|bytes| bytes.0),
         faults: faults::all(lab, &nodes, &reactors, &swarms)?,
         nodes,

@@ -4,6 +4,7 @@ mod faults;
 mod orders;
 mod pump;
 mod ramp;
+mod silence;
 #[cfg(test)]
 mod tests;
 
@@ -140,7 +141,9 @@ impl<'a, D: Driver> Run<'a, D> {
         self.weigh().await;
         self.sample(Moment::Peak).await;
         self.faults_begin(FaultMoment::Hold).await;
-        self.hold_on().await;
+        if !self.nobody_serves() {
+            self.hold_on().await;
+        }
         self.end(Phase::Hold, began);
     }
 
@@ -173,12 +176,14 @@ impl<'a, D: Driver> Run<'a, D> {
         if self.crew.is_empty() {
             return;
         }
+        // What was counted until now is not of the closing.
+        self.look(self.watch.depth()).await;
         let began = self.begin(Phase::Drain);
         // From here on the lab is on its way down: a second Ctrl-C does not stop that.
         self.interrupts.ignore();
         if self.ramp.ramping > 0 {
             // Whoever still connects must stop before the routes go, or finds the network unreachable.
-            self.stop_connecting().await;
+            self.stop_connecting(PROMPT).await;
         }
         // Whoever closes first may be heard at the other end.
         self.crew.order_all(crew::everyone, &Order::Ending).await;

@@ -205,6 +205,7 @@ fn obey_as_reactor(
             mail.send(&Word::Accepting)
         }
         Order::Tell => Ok(()),
+        Order::Call => mail.send(&Word::Here),
         Order::RoundEnds { going_on } => {
             reactor.expect_orderly_ends(*going_on);
             mail.send(&Word::Expecting)
@@ -267,7 +268,7 @@ fn swarm(mut mail: Mailbox, order: SwarmOrder) -> io::Result<()> {
 /// Does what the phase has to do now. How long until there is more; none: until an event comes.
 fn step(phase: &mut Phase, swarm: &mut Swarm, mail: &mut Mailbox) -> io::Result<Option<Duration>> {
     match phase {
-        Phase::Idle => Ok(None),
+        Phase::Idle => Ok(swarm.deadline()),
         Phase::Ramp => {
             let wait = swarm.ramp();
             if swarm.ramped() {
@@ -328,6 +329,10 @@ fn obey_as_swarm(
         Order::Connect { up_to } => {
             swarm.go(*up_to);
             Phase::Ramp
+        }
+        Order::Probe { up_to } => {
+            swarm.probe(*up_to);
+            phase
         }
         Order::Hold => {
             swarm.hold();

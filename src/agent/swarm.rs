@@ -1,10 +1,12 @@
 //! The clients: one thread that opens a stretch of planned connections, holds them, and lets them talk.
 
 mod closing;
+mod probe;
 mod slots;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -34,6 +36,9 @@ pub struct Swarm<O: Opener = KernelSockets> {
     rounds_before: u64,
     /// Connects begun before this round.
     tried_before: u64,
+    /// The slot whose turn is next, and those behind it that were tried ahead of their turn.
+    next: u64,
+    probed: BTreeSet<u64>,
     /// When the closing of this round began, and how many had been closed before.
     round_closing: Option<(Instant, u64)>,
     conversation: Conversation,
@@ -70,6 +75,8 @@ impl<O: Opener> Swarm<O> {
             up_to: 0,
             rounds_before: 0,
             tried_before: 0,
+            next: 0,
+            probed: BTreeSet::new(),
             round_closing: None,
             conversation,
             ending: false,
@@ -104,6 +111,7 @@ impl<O: Opener> Swarm<O> {
             self.rounds_before += 1;
             self.tried_before = self.counts.tried;
         }
+        (self.next, self.probed) = (0, BTreeSet::new());
         self.opener.begin(slots(&self.order));
     }
 
@@ -132,15 +140,14 @@ impl<O: Opener> Swarm<O> {
             }
         };
         for _ in 0..due.min(room).min(BATCH) {
-            let slot = self.tried() as usize;
-            self.counts.tried += 1;
-            self.connect(slot);
+            let slot = self.take_next();
+            self.try_slot(slot);
             if self.opener.waiting() as u64 >= window {
                 break;
             }
         }
         let left = self.up_to.saturating_sub(self.tried());
-        let deadline = self.opener.next_timeout();
+        let deadline = self.deadline();
         match self.order.rate {
             _ if left == 0 || self.opener.waiting() as u64 >= window => deadline,
             None => Some(Duration::ZERO),
@@ -152,9 +159,16 @@ impl<O: Opener> Swarm<O> {
         }
     }
 
-    fn connect(&mut self, slot: usize) {
+    /// How long until a connect has waited for its answer long enough; none: no connect waits.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.opener.next_timeout()
+    }
+
+    fn try_slot(&mut self, slot: u64) {
+        self.counts.tried += 1;
         let round = self.rounds_before * self.order.round_step;
-        let tuple = self.order.tuples.at(self.order.first + round + slot as u64);
+        let tuple = self.order.tuples.at(self.order.first + round + slot);
+        let slot = slot as usize;
         match self.opener.open(slot, tuple) {
             // What nobody listens to is not watched, and was not yet.
             Ok(Opened::Established) if !self.conversation.listens() => self.establish(slot, None),

@@ -53,6 +53,22 @@ impl<'a> Case<'a> {
         of_role.map(|node| self.history().growth(&node.name, name)).sum()
     }
 
+    /// The same, until everything was to be closed: closing at once sends resets of its own.
+    pub fn in_role_until_drain(&self, role: Role, name: &str) -> u64 {
+        let history = self.account.until_drain.as_ref().unwrap_or(self.history());
+        let of_role = self.plan.nodes.iter().filter(|node| node.role == role);
+        of_role.map(|node| history.growth(&node.name, name)).sum()
+    }
+
+    /// Whether the server listens on every port that the clients connect to. Where it was not seen to listen on
+    /// fewer, it did what it was told.
+    pub fn listened_everywhere(&self) -> bool {
+        let (dialled, listened) = (&self.plan.dialled_ports, &self.plan.server_ports);
+        let seen = self.history().highest(&self.plan.server().name, names::LISTENERS);
+        let all = seen.is_none_or(|seen| seen >= listened.len() as u64);
+        all && dialled.iter().all(|port| listened.0.iter().any(|range| range.contains(port)))
+    }
+
     pub fn on_host(&self, name: &str) -> u64 {
         self.history().growth(names::HOST, name)
     }

@@ -6,6 +6,9 @@ use crate::agent::errno::CLOSED_BY_PEER;
 use crate::agent::tally::{Operation, Row};
 use crate::driver::AgentId;
 
+/// A connect that was given up before its time.
+const CANCELED: &str = "ECANCELED";
+
 /// What is still unexplained. Whoever explains a connection takes it away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
@@ -19,13 +22,15 @@ pub struct Missing {
     pub aborted: u64,
     /// Never tried, because the process that should have tried has ended.
     pub untried: u64,
+    /// Let go of, or not tried any more, when nobody answered: they go with what has timed out.
+    pub given_up: u64,
 }
 
 impl Missing {
     pub fn of(case: &Case) -> Missing {
         let (clients, server) = (&case.clients, &case.server);
         // Who was interrupted, or let go of, has not met a limit.
-        let planned = |row: &Row| row.errno == "ECANCELED";
+        let planned = |row: &Row| row.errno == CANCELED;
         let lost_by_ends = |rows: Vec<Row>| -> u64 {
             rows.iter().filter(|row| row.operation != Operation::Agent).map(|row| row.count).sum()
         };
@@ -38,11 +43,12 @@ impl Missing {
             unserved: standing(clients).saturating_sub(standing(server) + aborted),
             aborted,
             untried: untried(case),
+            given_up: given_up(case),
         }
     }
 
     pub fn total(&self) -> u64 {
-        count(&self.failed) + count(&self.lost) + self.unserved + self.aborted + self.untried
+        count(&self.failed) + count(&self.lost) + self.unserved + self.aborted + self.untried + self.given_up
     }
 
     /// Takes at most so many failed attempts of this kind, and says how many it were.
@@ -79,6 +85,10 @@ impl Missing {
         take_number(&mut self.aborted, most)
     }
 
+    pub fn take_given_up(&mut self, most: u64) -> u64 {
+        take_number(&mut self.given_up, most)
+    }
+
     pub fn take_untried(&mut self, most: u64) -> u64 {
         take_number(&mut self.untried, most)
     }
@@ -100,6 +110,17 @@ fn untried(case: &Case) -> u64 {
         AgentId::Reactor(_) => 0,
     };
     case.account.ended_early.iter().map(rest).sum()
+}
+
+/// What a ramp that nobody answered has left out.
+fn given_up(case: &Case) -> u64 {
+    if case.account.gave_up.is_none() {
+        return 0;
+    }
+    let rows = case.clients.failed.rows();
+    let canceled = rows.into_iter().filter(|row| row.errno == CANCELED).map(|row| row.count).sum::<u64>();
+    let left_out = case.plan.asked().saturating_sub(case.clients.tried).saturating_sub(untried(case));
+    canceled + left_out
 }
 
 fn count(rows: &[Row]) -> u64 {

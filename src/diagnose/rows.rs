@@ -9,6 +9,7 @@ mod network;
 mod queues;
 mod tables;
 mod tuples;
+mod way;
 
 use super::case::Case;
 use super::missing::Missing;
@@ -62,6 +63,8 @@ pub fn all() -> &'static [Row] {
         kernel::ORPHANS,
         network::NEIGHBOUR_TABLE,
         network::RX_BACKLOG,
+        way::REVERSE_PATH,
+        way::RESET_ON_THE_WAY,
         network::REFUSED,
         network::UNREACHABLE,
         leftover::FILTERED,

@@ -9,6 +9,7 @@ use super::missing::Missing;
 use super::rows::{self, Suspect};
 use super::{Cause, Finding};
 use crate::agent::tally::Operation;
+use crate::units::grouped;
 
 pub fn share_out(case: &Case, missing: &mut Missing) -> Vec<(Cause, Finding)> {
     let suspects: Vec<(Cause, Suspect)> = rows::all()
@@ -28,7 +29,32 @@ pub fn share_out(case: &Case, missing: &mut Missing) -> Vec<(Cause, Finding)> {
         findings.push((cause, Finding { connections, evidence: suspect.evidence, changes: suspect.changes }));
     }
     findings.push((Cause::Filtered, rows::leftover::filtered(case, missing)));
+    share_given_up(case, missing, &mut findings);
     findings
+}
+
+/// What was let go of, or not tried any more, would have met what the others have met.
+fn share_given_up(case: &Case, missing: &mut Missing, findings: &mut [(Cause, Finding)]) {
+    let Some(seconds) = case.account.gave_up else { return };
+    let met: Vec<u128> = findings.iter().map(|(_, finding)| finding.connections.into()).collect();
+    let (sum, all) = (met.iter().sum::<u128>(), u128::from(missing.given_up));
+    let shares = met.iter().map(|met| (all * met).checked_div(sum).unwrap_or(0) as u64);
+    let mut shares: Vec<u64> = shares.collect();
+    let rest = missing.given_up - shares.iter().sum::<u64>();
+    let largest = (0..met.len()).max_by_key(|place| met[*place]).filter(|place| met[*place] > 0);
+    if let Some(largest) = largest.and_then(|place| shares.get_mut(place)) {
+        *largest += rest;
+    }
+    for ((_, finding), share) in findings.iter_mut().zip(shares) {
+        let more = missing.take_given_up(share);
+        if more > 0 {
+            finding.connections += more;
+            finding.evidence.push(format!(
+                "{} more were let go of or never tried: for {seconds:.1} s the server accepted nothing",
+                grouped(more)
+            ));
+        }
+    }
 }
 
 /// Shares of `total` in proportion to the weights, none above its weight, and together as much as they can.

@@ -1,5 +1,7 @@
 //! Runs as they were, or may be, and what has to be said of them.
 
+mod way;
+
 use super::*;
 use crate::account::SILENT;
 use crate::agent::Counts;
@@ -13,6 +15,7 @@ const SWARM: AgentId = AgentId::Swarm(0);
 const REACTOR: AgentId = AgentId::Reactor(0);
 
 /// A lab of 1,000 connections with one client, and what happened in it.
+#[derive(Debug)]
 struct Story {
     plan: Plan,
     account: Account,
@@ -104,7 +107,6 @@ fn an_errno_that_has_one_reason_is_that_cause() {
         (Operation::Socket, "ENFILE", Cause::SystemFileTable),
         (Operation::Connect, "EADDRNOTAVAIL", Cause::SourceTuples),
         (Operation::Bind, "EADDRINUSE", Cause::SourceTuples),
-        (Operation::Connect, "ECONNREFUSED", Cause::Refused),
         (Operation::Connect, "ENETUNREACH", Cause::Unreachable),
         (Operation::Connect, "ENOSYS", Cause::Unexplained),
     ] {

@@ -75,7 +75,7 @@ fn every_example_is_accepted() {
             // A dual lab has two, of which IPv4 is the first.
             "network.subnet6" => "clients: {count: 2}\nnetwork: {family: dual}",
             "network.family" => "clients: {count: 2}",
-            "sysctl.router" => "network: {kind: routed}",
+            "sysctl.router" | "network.asymmetric" => "network: {kind: routed}",
             "driver" => "machines: {server: {address: 10.9.9.1}, clients: [{address: 10.9.9.2}]}",
             path if path.starts_with("machines.") => "driver: ssh\nmachines: {server: one, clients: [other]}",
             _ => "",

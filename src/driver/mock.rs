@@ -143,6 +143,7 @@ impl Driver for MockDriver {
         self.note(match part {
             Part::Agent(agent) => format!("{blow:?} {agent}"),
             Part::Link(node) => format!("{blow:?} of node {node}"),
+            Part::Ports(ref ports) => format!("{blow:?} of ports {ports}"),
         });
         if let (Part::Agent(agent), Blow::Kill) = (part, blow) {
             self.world.borrow_mut().voices.end(agent, "signal 9");

@@ -1,5 +1,7 @@
 //! The driver that builds a lab from network namespaces and veth pairs on this host.
 
+mod strike;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -228,18 +230,19 @@ impl Driver for NetnsDriver {
                 process::strike((pid, since), blow);
                 Ok(())
             }
+            Part::Ports(ports) => strike::reset(plan, &self.namespaces[0], &ports),
             Part::Link(client) => {
                 let up = blow == Blow::LinkUp;
                 let runtime = tokio::runtime::Handle::current();
                 // At the client nothing is seen of it: its packets go into a cable with no other end.
-                let Some(end) = far_end(plan, client) else { return Ok(()) };
+                let Some(end) = strike::far_end(plan, client) else { return Ok(()) };
                 let place = self.namespaces[end.node].file();
                 let opened = netns::inside_each([place], |_| Opened::here(&runtime));
                 let attempt = || format!("striking the link of {}", plan.nodes[client].name);
                 for netlink in opened {
                     let mut netlink = netlink.attempt(Exit::Broke, attempt)?.serve();
                     let namespace = &plan.nodes[end.node].namespace;
-                    send(&mut netlink, namespace, &strike(plan, end, up)).await?;
+                    send(&mut netlink, namespace, &strike::link(plan, end, up)).await?;
                 }
                 Ok(())
             }
@@ -292,24 +295,6 @@ impl Driver for NetnsDriver {
     fn into_journal(self) -> Option<Journal> {
         Some(self.journal)
     }
-}
-
-/// The other end of a client's link: at the server, or at the router.
-fn far_end(plan: &Plan, client: usize) -> Option<&LinkEnd> {
-    let ends = plan.links.iter().map(|link| &link.ends);
-    let [one, other] = ends.into_iter().find(|ends| ends.iter().any(|end| end.node == client))?;
-    Some(if one.node == client { other } else { one })
-}
-
-/// Takes a link's end down, or brings it up: with it the kernel drops its routes.
-fn strike(plan: &Plan, end: &LinkEnd, up: bool) -> Vec<Request> {
-    if !up {
-        return vec![Request::Down { index: end.index }];
-    }
-    let over_it = |request: &Request| matches!(request, Request::Route { index, .. } if *index == end.index);
-    let mut all = vec![Request::Up { index: end.index }];
-    all.extend(requests(plan, end.node).into_iter().filter(over_it));
-    all
 }
 
 async fn send(netlink: &mut Netlink, namespace: &str, requests: &[Request]) -> Result<()> {

@@ -94,7 +94,7 @@ pub fn strike((pid, since): (u32, u64), blow: Blow) {
         Blow::Kill => Signal::KILL,
         Blow::Stop => Signal::STOP,
         Blow::Resume => Signal::CONT,
-        Blow::LinkDown | Blow::LinkUp => return,
+        Blow::LinkDown | Blow::LinkUp | Blow::Reset => return,
     };
     kernel::process::signal(pid, since, signal);
 }

@@ -231,6 +231,10 @@ impl Driver for SshDriver {
                 let line = &self.machines.lines[node_of(plan, agent)];
                 line.ask(Ask::Strike { agent, blow }, PROMPT).await.map(|_| ())
             }
+            Part::Ports(ports) => {
+                let what = format!("resetting what goes to ports {ports}");
+                Err(Error::host(what, "the firewalls of machines are not the lab's"))
+            }
             Part::Link(node) => {
                 let what = format!("striking the link of {}", plan.nodes[node].name);
                 Err(Error::host(what, "the links between machines are not the lab's"))

@@ -1,6 +1,8 @@
-//! What a router's namespace does with the packets it forwards: a table of nf_tables, made in one transaction.
+//! What a namespace does with the packets it forwards, or takes: a table of nf_tables, made in one transaction.
 //!
 //! Nothing here is ever taken away again: a table goes with its namespace.
+
+mod reset;
 
 use std::io;
 use std::net::IpAddr;
@@ -9,6 +11,8 @@ use rtnetlink::packet_core::{
     Emitable, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NLMSG_ERROR, NetlinkBuffer, NetlinkHeader,
 };
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
+
+pub use reset::reset;
 
 const TABLE: &str = "c1m";
 const IPV4: u8 = 2;
@@ -49,15 +53,23 @@ const FORWARD: Chain = Chain { name: "forward", kind: "filter", hook: 2, priorit
 /// The usual priority of source translation.
 const POSTROUTING: Chain = Chain { name: "postrouting", kind: "nat", hook: 4, priority: 100 };
 
-/// Has this thread's namespace track every connection of one family that it forwards, and translate its source if asked to. What
-/// failed is named.
+/// Has this thread's namespace track every connection of one family that it forwards, and translate its source if
+/// asked to. What failed is named.
 pub fn track(ipv6: bool, translation: Option<&Translation>) -> Result<(), (&'static str, io::Error)> {
+    send(&transaction(family(ipv6), translation))
+}
+
+fn family(ipv6: bool) -> u8 {
+    if ipv6 { IPV6 } else { IPV4 }
+}
+
+/// Speaks a transaction, and hears that all of it was done.
+fn send(messages: &[Message]) -> Result<(), (&'static str, io::Error)> {
     let failed = |error: rustix::io::Errno| ("speaking to netfilter", error.into());
     // The kernel has answered before `sendto` returns: there is nothing to wait for.
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(netlink::NETFILTER))
         .map_err(failed)?;
-    let messages = transaction(if ipv6 { IPV6 } else { IPV4 }, translation);
     let bytes: Vec<u8> = messages.iter().flat_map(|message| message.bytes.iter().copied()).collect();
     net::sendto(&socket, &bytes, SendFlags::empty(), &netlink::SocketAddrNetlink::new(0, 0))
         .map_err(failed)?;
@@ -104,13 +116,28 @@ fn transaction(family: u8, translation: Option<&Translation>) -> Vec<Message> {
         .collect()
 }
 
-fn message(what: &'static str, (kind, family): (u16, u8), sequence: u32, attributes: &[u8]) -> Message {
+/// What is to be made, and what is not to be there before.
+const CREATE: u16 = NLM_F_CREATE;
+const CREATE_ANEW: u16 = NLM_F_CREATE | NLM_F_EXCL;
+
+fn message(what: &'static str, about: (u16, u8), sequence: u32, attributes: &[u8]) -> Message {
+    message_with(CREATE_ANEW, what, about, sequence, attributes)
+}
+
+/// `kind` and `family` say what the message is about.
+fn message_with(
+    how: u16,
+    what: &'static str,
+    (kind, family): (u16, u8),
+    sequence: u32,
+    attributes: &[u8],
+) -> Message {
     let is_answered = !matches!(kind, BEGIN | END);
     let (family, resource) = if is_answered { (family, 0) } else { (0, SUBSYSTEM) };
     let mut header = NetlinkHeader::default();
     header.length = (HEADER + 4 + attributes.len()) as u32;
     header.message_type = kind;
-    header.flags = NLM_F_REQUEST | if is_answered { NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL } else { 0 };
+    header.flags = NLM_F_REQUEST | if is_answered { NLM_F_ACK | how } else { 0 };
     header.sequence_number = sequence;
     let mut bytes = vec![0; HEADER];
     header.emit(&mut bytes);

@@ -29,6 +29,10 @@ pub const SYN_RETRANSMITS: &str = "TcpExt.TCPSynRetrans";
 /// What was to be sent again had not even left this machine's own queues.
 pub const STILL_QUEUED: &str = "TcpExt.TCPSpuriousRtxHostQueues";
 pub const RESETS_SENT: &str = "Tcp.OutRsts";
+/// Established connections that ended with a reset, of whichever end.
+pub const ESTABLISHED_RESET: &str = "Tcp.EstabResets";
+/// What came over a link by which its sender would not be answered.
+pub const REVERSE_PATH_DROPS: &str = "TcpExt.IPReversePathFilter";
 
 pub const CONNTRACK_COUNT: &str = "conntrack.count";
 pub const CONNTRACK_MAX: &str = "conntrack.max";

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Node, Reactors, Swarm};
 use crate::error::Result;
 use crate::spec::{Blow, FaultSpec, Lab, Moment};
-use crate::units::quoted;
+use crate::units::{Ports, quoted};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
@@ -18,6 +18,9 @@ pub struct Fault {
     pub after: Duration,
     pub blow: Blow,
     pub whom: Whom,
+    /// The server's ports that it is about; none for other faults.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Ports>,
 }
 
 /// Whom a fault strikes.
@@ -34,6 +37,8 @@ pub enum Whom {
     SwarmsOf(usize),
     /// The link of a client.
     LinkOf(usize),
+    /// Whoever has to do with the ports that are named.
+    WayToPorts,
 }
 
 pub fn all(lab: &Lab, nodes: &[Node], reactors: &Reactors, swarms: &[Swarm]) -> Result<Vec<Fault>> {
@@ -46,6 +51,7 @@ pub fn all(lab: &Lab, nodes: &[Node], reactors: &Reactors, swarms: &[Swarm]) -> 
                 established: fault.established.map_or(0, |count| count.0),
                 after: fault.after.0,
                 blow: fault.blow,
+                ports: fault.ports.clone(),
                 whom: whom(lab, &format!("faults[{index}]"), fault, (nodes, counts))?,
             })
         })
@@ -54,6 +60,9 @@ pub fn all(lab: &Lab, nodes: &[Node], reactors: &Reactors, swarms: &[Swarm]) -> 
 
 fn whom(lab: &Lab, path: &str, fault: &FaultSpec, all: (&[Node], (u32, usize))) -> Result<Whom> {
     let (nodes, (reactors, swarms)) = all;
+    if let Some(ports) = &fault.ports {
+        return way_to(lab, path, ports);
+    }
     let client = |name: &str| nodes.iter().skip(1).position(|node| node.name == name).map(|place| place + 1);
     if let Some(node) = &fault.node {
         let clients = nodes.len() - 1;
@@ -86,6 +95,17 @@ fn whom(lab: &Lab, path: &str, fault: &FaultSpec, all: (&[Node], (u32, usize))) 
     })
 }
 
+fn way_to(lab: &Lab, path: &str, ports: &Ports) -> Result<Whom> {
+    let dialled = super::dialled_ports(lab);
+    match ports.iter().find(|port| dialled.iter().all(|one| one != *port)) {
+        None => Ok(Whom::WayToPorts),
+        Some(other) => Err(lab
+            .source
+            .error(&format!("{path}.ports"), format!("no client of this lab connects to port {other}"))
+            .remedy(format!("name some of {dialled}"))),
+    }
+}
+
 impl fmt::Display for Whom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -95,6 +115,7 @@ impl fmt::Display for Whom {
             Whom::Clients => f.write_str("all clients"),
             Whom::SwarmsOf(node) => write!(f, "client {node}"),
             Whom::LinkOf(node) => write!(f, "the link of client {node}"),
+            Whom::WayToPorts => f.write_str("what goes to ports"),
         }
     }
 }
@@ -108,8 +129,10 @@ impl fmt::Display for Fault {
             Blow::Resume => "resume",
             Blow::LinkDown => "take down",
             Blow::LinkUp => "bring up",
+            Blow::Reset => "reset",
         };
-        write!(f, "{blow} {}", self.whom)
+        write!(f, "{blow} {}", self.whom)?;
+        self.ports.as_ref().map_or(Ok(()), |ports| write!(f, " {ports}"))
     }
 }
 

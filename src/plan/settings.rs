@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::lowering::{self, Lowering};
-use super::network::overlay;
+use super::network::{UPLINK, overlay};
 use super::{Home, Reactors, Role, Swarm, admission};
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -19,6 +19,7 @@ pub use of_machine::{Needed, machine_settings};
 pub const FILE_MAX: &str = "fs.file-max";
 const NR_OPEN: &str = "fs.nr_open";
 const UNPRIVILEGED_PORTS: &str = "net.ipv4.ip_unprivileged_port_start";
+const REVERSE_PATH: &str = "net.ipv4.conf.all.rp_filter";
 const NEIGHBOURS: &str = "net.ipv4.neigh.default.gc_thresh3";
 const NEIGHBOURS6: &str = "net.ipv6.neigh.default.gc_thresh3";
 /// The value of the first namespace holds in all, and each counts its own connections.
@@ -63,6 +64,13 @@ pub fn node_settings(spec: &Spec, role: Role, homes: &[Home]) -> BTreeMap<String
     if role != Role::Router {
         // A connection that has lost its process or its peer is given up soon: nothing lingers after a run.
         set("net.ipv4.tcp_orphan_retries", "1".to_owned());
+    }
+    if spec.network.asymmetric && role != Role::Client {
+        // Any way back is enough, whatever a new link of this host has: the larger of both values holds.
+        set(REVERSE_PATH, "2".to_owned());
+        if role == Role::Server {
+            set(&format!("net.ipv4.conf.{UPLINK}.rp_filter"), "0".to_owned());
+        }
     }
     let lowest = match role {
         Role::Server => {

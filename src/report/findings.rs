@@ -23,6 +23,11 @@ pub fn all(account: &Account) -> Vec<String> {
         findings
             .push(format!("at the end of {phase} clients held {clients} connections, the server {server}"));
     }
+    if let Some(seconds) = account.gave_up {
+        findings.push(format!(
+            "the ramp was given up: for {seconds:.1} s the server accepted nothing, from any client or at any port"
+        ));
+    }
     if let Some(why) = &account.built.unkept {
         findings
             .push(format!("the host settings that were moved could not be kept for after a reboot: {why}"));

@@ -24,6 +24,10 @@ pub struct NetworkSpec {
     /// How much each client may send per second, for example 10MB; what exceeds it waits its turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Bytes>,
+    /// Whether the router has two links to the server, for example true; packets come to the server over one, and its
+    /// answers go back over the other, as with two uplinks. A server with `net.ipv4.conf.all.rp_filter: 1` does not take what comes so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub asymmetric: bool,
     /// Whether the router tracks connections, for example false; without it, every router does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conntrack: Option<bool>,

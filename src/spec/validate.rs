@@ -36,7 +36,7 @@ pub(super) fn validate(spec: &Spec) -> Checked {
     settings("sysctl.client", &spec.sysctl.client, true)?;
     settings("sysctl.router", &spec.sysctl.router, true)?;
     network::network(spec)?;
-    super::faults::validate(&spec.faults, spec.ramp.rounds)?;
+    super::faults::validate(spec)?;
     plateaus(spec)?;
     expectations(spec)
 }

@@ -47,6 +47,11 @@ impl Faults {
         self.pending.iter().filter_map(Pending::due).min()
     }
 
+    /// Whether every fault has happened.
+    pub fn is_over(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Takes those that are due, in the order of the lab file.
     pub fn take(&mut self, now: Instant) -> Vec<Fault> {
         let is_due = |one: &Pending| one.due().is_some_and(|due| due <= now);
@@ -85,13 +90,14 @@ impl<D: Driver> Run<'_, D> {
         let agents = self.struck(fault.whom);
         let parts: Vec<Part> = match fault.whom {
             Whom::LinkOf(node) => vec![Part::Link(node)],
+            Whom::WayToPorts => fault.ports.clone().map(Part::Ports).into_iter().collect(),
             _ => agents.iter().map(|agent| Part::Agent(*agent)).collect(),
         };
         let mut failed = parts.is_empty().then(|| "nobody of them is there".to_owned());
         for part in parts {
-            match (self.driver.strike(self.plan, part, fault.blow).await, part) {
+            match (self.driver.strike(self.plan, part.clone(), fault.blow).await, part) {
                 (Ok(()), Part::Agent(agent)) => self.crew.set_stopped(agent, fault.blow == Blow::Stop),
-                (Ok(()), Part::Link(_)) => {}
+                (Ok(()), Part::Link(_) | Part::Ports(_)) => {}
                 (Err(error), _) => failed = Some(error.to_string()),
             }
         }
@@ -105,7 +111,7 @@ impl<D: Driver> Run<'_, D> {
             Whom::Server => crew::reactors(agent),
             Whom::Clients => crew::swarms(agent),
             Whom::SwarmsOf(node) => crew::swarms(agent) && node_of(self.plan, agent) == node,
-            Whom::LinkOf(_) => false,
+            Whom::LinkOf(_) | Whom::WayToPorts => false,
         })
     }
 
@@ -127,7 +133,7 @@ mod tests {
 
     fn fault(at: Moment, established: u64, after: u64) -> Fault {
         let after = Duration::from_secs(after);
-        Fault { at, established, after, blow: Blow::Kill, whom: Whom::Server }
+        Fault { at, established, after, blow: Blow::Kill, whom: Whom::Server, ports: None }
     }
 
     #[test]

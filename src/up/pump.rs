@@ -177,7 +177,10 @@ impl<D: Driver> Run<'_, D> {
                     self.strike_due().await;
                 }
                 Came::Fault => self.strike_due().await,
-                Came::Tick => self.tell_progress(),
+                Came::Tick => {
+                    self.tell_progress();
+                    self.mind_silence().await;
+                }
                 Came::Look => {
                     self.look(self.watch.depth()).await;
                 }
@@ -229,7 +232,7 @@ impl<D: Driver> Run<'_, D> {
                 self.swarm_is_done().await;
             }
             Word::Rested { latencies } => self.log.tell(Event::Latencies { agent, latencies }),
-            Word::Expecting => {}
+            Word::Expecting | Word::Here => {}
             Word::Drained => {
                 // Its process is given back to the system while others still close.
                 self.crew.let_go_of(agent);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::silence::Silence;
 use super::{PROMPT, Run, SETTLE};
 use crate::agent::Order;
 use crate::crew;
@@ -20,6 +21,9 @@ pub struct RampState {
     /// How many of its stretch each swarm is to try now.
     pub up_to: Vec<u64>,
     pub next_reactor: u32,
+    pub silence: Silence,
+    /// Nobody answered any more.
+    pub gave_up: bool,
     /// What the last progress told, and when.
     pub told: (u64, Option<Instant>),
 }
@@ -71,7 +75,7 @@ impl<D: Driver> Run<'_, D> {
 
     /// There is nothing more to open, whatever was planned.
     fn has_ended(&self) -> bool {
-        self.has_broken() || !self.goes_on()
+        self.has_broken() || self.ramp.gave_up || !self.goes_on()
     }
 
     /// Holds what is open on a plateau, and tells what stands there.
@@ -84,6 +88,7 @@ impl<D: Driver> Run<'_, D> {
 
     async fn open_all(&mut self) {
         self.ramp.next_swarm = 0;
+        self.ramp.silence = Silence::default();
         for _ in 0..self.plan.swarms_at_once {
             self.ramp_next_swarm().await;
         }
@@ -95,6 +100,7 @@ impl<D: Driver> Run<'_, D> {
             self.ramp_next_swarm().await;
         }
         self.stop_if_broken().await;
+        self.stop_unanswered().await;
         self.settle().await;
     }
 
@@ -115,7 +121,7 @@ impl<D: Driver> Run<'_, D> {
     }
 
     fn ramp_is_over(&self) -> bool {
-        self.everything_is_tried() || self.has_broken()
+        self.everything_is_tried() || self.has_broken() || self.ramp.gave_up
     }
 
     /// Whether the ramp was to go on until a connection fails or is lost, and one has.
@@ -134,15 +140,15 @@ impl<D: Driver> Run<'_, D> {
         }
         let established = self.log.account.totals().clients.established;
         self.log.tell(Event::Breaks { established });
-        self.stop_connecting().await;
+        self.stop_connecting(PROMPT).await;
     }
 
     /// What is under way is given up at the drain.
-    pub(super) async fn stop_connecting(&mut self) {
+    pub(super) async fn stop_connecting(&mut self, patience: Duration) {
         self.ramp.next_swarm = self.plan.swarms.len() as u32;
         self.ramp.ramping = 0;
         self.crew.order_all(crew::swarms, &Order::Rest).await;
-        self.hear_answers(PROMPT).await;
+        self.hear_answers(patience).await;
     }
 
     fn everything_is_tried(&self) -> bool {

@@ -3,6 +3,7 @@
 mod course;
 mod faults;
 mod interrupts;
+mod silence;
 
 use std::collections::BTreeMap;
 
@@ -76,7 +77,8 @@ impl Good {
                 voices.say(agent, Word::Ramped);
             }
             Order::Weigh => voices.say(agent, Word::Weight { private_bytes: Some(1) }),
-            Order::Hold | Order::Tell => {}
+            Order::Hold | Order::Tell | Order::Probe { .. } => {}
+            Order::Call => voices.say(agent, Word::Here),
             Order::Ending | Order::RoundEnds { .. } => voices.say(agent, Word::Expecting),
             Order::Rest => voices.say(agent, Word::Rested { latencies: Vec::new() }),
             Order::Close => {

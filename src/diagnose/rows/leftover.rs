@@ -70,6 +70,7 @@ pub fn unexplained(case: &Case, missing: &Missing) -> Finding {
         (missing.unserved, "established by clients and never accepted"),
         (missing.aborted, "ended with an error at the server after the clients had closed them"),
         (missing.untried, "never tried"),
+        (missing.given_up, "let go of or never tried, when nobody answered any more"),
     ];
     for (count, what) in others {
         if count > 0 {

@@ -39,7 +39,8 @@ pub const REFUSED: Row = Row {
     cause: Cause::Refused,
     title: "nobody listens at that address and port",
     sees: "`Connection refused`, at once.",
-    evidence: "`connect` failed with ECONNREFUSED, and no process of the server had ended.",
+    evidence: "`connect` failed with ECONNREFUSED, no process of the server had ended, and it does not listen on \
+               all ports that the clients connect to.",
     remedy: "connect to the ports that the server listens on",
     example: "server:\n  ports: 9900-9999\n",
     met: "",
@@ -113,10 +114,15 @@ fn rx_backlog(case: &Case) -> Option<Suspect> {
 }
 
 fn refused(case: &Case, missing: &mut Missing) -> Finding {
+    // Where somebody listens on every port, it was not for want of a listener.
+    if case.listened_everywhere() {
+        return Finding::default();
+    }
     let connections = missing.take_failed(Operation::Connect, &["ECONNREFUSED"], u64::MAX);
+    let (listened, dialled) = (&case.plan.server_ports, &case.plan.dialled_ports);
     let evidence = vec![
         format!("connect failed with ECONNREFUSED {} times", grouped(connections)),
-        format!("the server listens on {}", case.plan.server_ports),
+        format!("the server listens on {listened}, and the clients connect to {dialled}"),
     ];
     Finding { connections, evidence, changes: Vec::new() }
 }

@@ -249,8 +249,10 @@ fn server_stalled(case: &Case, missing: &mut Missing) -> Finding {
 
 /// Half of what the ramp has reached, where it was too slow; who was stopped is not helped by that.
 fn slower(case: &Case) -> Vec<Change> {
-    match (too_slow(case), case.account.rate_per_second()) {
-        (Some(_), Some(rate)) => vec![Change::new("ramp.rate", format!("{}/s", (rate as u64 / 2).max(1)))],
+    let evidence = stalled(case);
+    let is_slow = too_slow(case).is_some_and(|line| evidence.contains(&line));
+    match (is_slow, case.account.rate_per_second()) {
+        (true, Some(rate)) => vec![Change::new("ramp.rate", format!("{}/s", (rate as u64 / 2).max(1)))],
         _ => Vec::new(),
     }
 }

@@ -15,6 +15,10 @@ const FIRST: u32 = 2;
 const NEAR: Address = Address::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
 const FAR: Address = Address::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2));
 
+/// A node's link to where all come together; and the server's other one, where it answers over another.
+pub const UPLINK: &str = "eth0";
+const BACK: &str = "eth1";
+
 /// The nodes by their roles: the server, the clients with their indices, and the router with its own.
 struct Parts<'a> {
     server: &'a Node,
@@ -27,10 +31,22 @@ fn parts(nodes: &[Node]) -> Parts<'_> {
     Parts { server: &nodes[0], clients: all(Role::Client).collect(), router: all(Role::Router).next() }
 }
 
-pub fn links(nodes: &[Node]) -> Vec<Link> {
+pub fn links(spec: &Spec, nodes: &[Node]) -> Vec<Link> {
     let Parts { server, clients, router } = parts(nodes);
     let center = router.map_or(0, |(index, _)| index);
     let beyond = router.map(|_| (0, server));
+    // The way back comes last: the other links are what they are without it.
+    let back = router.filter(|_| spec.network.asymmetric).map(|_| Link {
+        ends: [
+            LinkEnd {
+                node: center,
+                name: "server-back".to_owned(),
+                index: FIRST + 1 + clients.len() as u32,
+                link_local: None,
+            },
+            LinkEnd { node: 0, name: BACK.to_owned(), index: FIRST + 1, link_local: None },
+        ],
+    });
     let far = beyond.into_iter().chain(clients);
     far.zip(FIRST..)
         .map(|((node, far), index)| {
@@ -38,10 +54,11 @@ pub fn links(nodes: &[Node]) -> Vec<Link> {
             Link {
                 ends: [
                     LinkEnd { node: center, name: far.name.clone(), index, link_local: link_local(NEAR) },
-                    LinkEnd { node, name: "eth0".to_owned(), index: FIRST, link_local: link_local(FAR) },
+                    LinkEnd { node, name: UPLINK.to_owned(), index: FIRST, link_local: link_local(FAR) },
                 ],
             }
         })
+        .chain(back)
         .collect()
 }
 
@@ -62,7 +79,7 @@ pub fn router(spec: &Spec, nodes: &[Node]) -> Option<Router> {
 }
 
 /// Sets the routes of all nodes. Where there is a choice of ways, there is none back: each node is reached by
-/// the link that its packets come from, so that reverse path filters have nothing to object to.
+/// the link that its packets come from, so that reverse path filters have nothing to object to, unless they are to.
 pub fn route(spec: &Spec, subnets: &[Block], nodes: &mut [Node]) {
     let Parts { server, clients, router } = parts(nodes);
     // All of a client's addresses are reached by its first: one neighbour, not thousands.
@@ -90,12 +107,18 @@ pub fn route(spec: &Spec, subnets: &[Block], nodes: &mut [Node]) {
         None => routes.push((0, to_clients)),
         Some((index, router)) => {
             let is_translated = spec.network.translation().is_some();
-            let from_server = router.homes.iter().zip(subnets).map(|(home, subnet)| {
+            let back = FIRST + u32::from(spec.network.asymmetric);
+            let mut from_server: Vec<Route> = Vec::new();
+            for (home, subnet) in router.homes.iter().zip(subnets) {
                 // Behind a translation the clients' own addresses are nowhere to be seen.
                 let to = if is_translated { home.block } else { *subnet };
-                Route { to, via: Some(next_hop(home, NEAR)), link: FIRST, source: None }
-            });
-            routes.push((0, from_server.collect()));
+                from_server.push(Route { to, via: Some(next_hop(home, NEAR)), link: back, source: None });
+                if spec.network.asymmetric {
+                    // The router itself is found where it is: only what it forwards comes by another way.
+                    from_server.push(Route { to: home.block, via: None, link: FIRST, source: None });
+                }
+            }
+            routes.push((0, from_server));
             let to_server = server.homes.iter().map(|home| Route {
                 to: Block::one(home.addresses.first),
                 via: beside(home, FAR),

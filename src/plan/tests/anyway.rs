@@ -93,6 +93,7 @@ fn faults_that_strike_nobody_are_refused_at_their_place() {
         ("{do: kill, agent: reactor-2}", "reactor-2", "reactor-1 to reactor-1"),
         ("{do: kill, agent: swarm-9}", "swarm-9", "swarm-1 to swarm-2"),
         ("{do: link_up, node: server}", "server", "client-1 to client-2"),
+        ("{do: reset, ports: 9990-10000}", "9990-10000", "9900-9999"),
     ] {
         let text = format!("connections: 1K\nclients: {{count: 2}}\nfaults:\n  - {fault}\n");
         let error = decide(&lab(&text), &Host::example()).expect_err(fault);

@@ -65,6 +65,8 @@ fn every_other_wrong_input_is_shown_at_its_place() {
             (2, 42, 8),
             "a process is struck, not the link",
         ),
+        ("connections: 1\nfaults: [{do: reset}]\n", (2, 10, 11), "which `ports` it is about"),
+        ("connections: 1\nfaults: [{do: reset, ports: 9900, agent: server}]\n", (2, 42, 6), "is struck, not"),
         (
             "connections: 1\nfaults: [{at: closing, do: stop, agent: server}]\n",
             (2, 15, 7),

@@ -3,13 +3,29 @@
 use super::{Checked, Invalid};
 use crate::spec::client_ports::LOCAL_PORTS;
 use crate::spec::{NetworkKind, Spec};
-use crate::units::{PortRange, quoted};
+use crate::units::{Family, PortRange, quoted};
 
 pub fn network(spec: &Spec) -> Checked {
     let network = &spec.network;
     let wrong = |path: &str, on_key: bool, why: &str, remedy: &str| {
         Err(Invalid { path: path.into(), on_key, why: why.into(), remedy: remedy.into() })
     };
+    if network.asymmetric && network.kind != NetworkKind::Routed {
+        return wrong(
+            "network.asymmetric",
+            false,
+            "only a router that does not translate has two ways to the server",
+            "take `kind: routed`, or leave the key out",
+        );
+    }
+    if network.asymmetric && network.families().contains(&Family::Ipv6) {
+        return wrong(
+            "network.asymmetric",
+            false,
+            "only IPv4 has filters of the reverse path in the kernel",
+            "take `family: ipv4`, or leave the key out",
+        );
+    }
     match (network.kind, network.conntrack, &network.nat) {
         (NetworkKind::Direct, Some(true), _) => wrong(
             "network.conntrack",

@@ -11,7 +11,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use serde::{Deserialize, Serialize};
 
-use super::sysctl;
+use super::{sysctl, threads};
 
 pub const DIRECTORY: &str = "/run/netns";
 
@@ -114,7 +114,7 @@ pub fn stage(orders: &[Order<'_>], staging: &Path) -> (Vec<Namespace>, Result<()
         });
         (made, result)
     };
-    in_own_thread(make)
+    in_own_thread(make).unwrap_or_else(|error| (Vec::new(), Err((String::new(), error))))
 }
 
 /// Gives a staged namespace its real name. Refused when the name is taken.
@@ -168,7 +168,7 @@ fn remove_hidden(name: &str) -> io::Result<()> {
         while umount2(DIRECTORY, MntFlags::MNT_DETACH).is_ok() {}
         while umount2(&path(name), MntFlags::MNT_DETACH).is_ok() {}
         std::fs::remove_file(path(name))
-    })
+    })?
 }
 
 /// Runs `work` in a new namespace without a name, which lasts as long as what `work` opened in it.
@@ -176,32 +176,31 @@ pub fn in_new_namespace<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) ->
     in_own_thread(|| {
         unshare(CloneFlags::CLONE_NEWNET)?;
         work()
-    })
+    })?
 }
 
-/// Runs `visit` once inside each namespace, on a thread that ends afterwards.
+/// Runs `visit` once inside each namespace, on a thread that ends afterwards. Where no thread can be had, that is the
+/// answer for each.
 pub fn inside_each<'a, T: Send>(
-    files: impl IntoIterator<Item = &'a File> + Send,
+    files: impl IntoIterator<Item = &'a File>,
     mut visit: impl FnMut(usize) -> io::Result<T> + Send,
 ) -> Vec<io::Result<T>> {
-    in_own_thread(|| {
-        files
-            .into_iter()
-            .enumerate()
-            .map(|(index, file)| {
-                setns(file, CloneFlags::CLONE_NEWNET).map_err(io::Error::from)?;
-                visit(index)
-            })
-            .collect()
+    let files: Vec<&File> = files.into_iter().collect();
+    let visited = in_own_thread(|| {
+        let visit = |(index, file): (usize, &&File)| {
+            setns(file, CloneFlags::CLONE_NEWNET).map_err(io::Error::from)?;
+            visit(index)
+        };
+        files.iter().enumerate().map(visit).collect()
+    });
+    visited.unwrap_or_else(|error| {
+        files.iter().map(|_| Err(io::Error::new(error.kind(), error.to_string()))).collect()
     })
 }
 
 /// A namespace belongs to a thread: whoever moves must be a thread that nobody uses afterwards.
-pub(super) fn in_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| match scope.spawn(work).join() {
-        Ok(value) => value,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
+pub(super) fn in_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    threads::scoped(work)
 }
 
 /// Removes the empty file that is left when a namespace was never bound to its name, or was unbound.

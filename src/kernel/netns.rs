@@ -15,6 +15,9 @@ use super::{sysctl, threads};
 
 pub const DIRECTORY: &str = "/run/netns";
 
+/// The namespace that the calling thread is in.
+const OWN: &str = "/proc/thread-self/ns/net";
+
 const CHILD_EHASH: &str = "net.ipv4.tcp_child_ehash_entries";
 
 /// Where names are kept. Unlike the default it changes nothing about the directory's own mount.
@@ -95,26 +98,40 @@ pub struct Order<'a> {
 pub fn stage(orders: &[Order<'_>], staging: &Path) -> (Vec<Namespace>, Result<(), (String, io::Error)>) {
     let make = || {
         let mut made = Vec::with_capacity(orders.len());
-        let mould = unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| (String::new(), errno.into()));
+        let mould = unshare(CloneFlags::CLONE_NEWNET).map_err(io::Error::from).and_then(|()| File::open(OWN));
+        let mould = mould.map_err(|error| (String::new(), error));
         let mut size = 0;
-        let result = mould.and_then(|()| {
+        let result = mould.and_then(|mould| {
             for order in orders {
                 let failed = |error: io::Error| (order.name.to_owned(), error);
+                setns(&mould, CloneFlags::CLONE_NEWNET).map_err(|errno| failed(errno.into()))?;
                 // An older kernel has no such setting: all namespaces share one table.
                 if order.ehash_entries != size
                     && sysctl::write_inside(CHILD_EHASH, &order.ehash_entries.to_string()).is_ok()
                 {
                     size = order.ehash_entries;
                 }
-                let namespace = NetNs::new_with_env(order.name, Names(staging.to_owned()));
-                let namespace = namespace.map_err(io::Error::other).map_err(failed)?;
-                made.push(Namespace::new(order.name, &namespace).map_err(failed)?);
+                made.push(make(order.name, staging).map_err(failed)?);
             }
             Ok(())
         });
         (made, result)
     };
     in_own_thread(make).unwrap_or_else(|error| (Vec::new(), Err((String::new(), error))))
+}
+
+/// Moves this thread into a new namespace, and binds that to a name. The crate for names would start a thread for it,
+/// and panic where none can be had.
+fn make(name: &str, staging: &Path) -> io::Result<Namespace> {
+    let staged = staging.join(name);
+    File::create(&staged)?;
+    let nothing: Option<&str> = None;
+    unshare(CloneFlags::CLONE_NEWNET)
+        .and_then(|()| mount(Some(OWN), &staged, nothing, MsFlags::MS_BIND, nothing))
+        .map_err(io::Error::from)
+        .inspect_err(|_| drop(std::fs::remove_file(&staged)))?;
+    let file = File::open(&staged)?;
+    Ok(Namespace { name: name.to_owned(), identity: Identity::of(&file.metadata()?), file })
 }
 
 /// Gives a staged namespace its real name. Refused when the name is taken.

@@ -70,6 +70,17 @@ mod tests {
     }
 
     #[test]
+    fn the_labs_of_the_project_need_no_flag() {
+        for folder in ["labs", "labs/limits", "vagrant"] {
+            let files = std::fs::read_dir(folder).expect(folder).flatten().map(|entry| entry.path());
+            for file in files.filter(|file| file.extension().is_some_and(|end| end == "yaml")) {
+                let lab = spec::load(&file, &[]).expect("a lab");
+                check(&lab, &[]).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            }
+        }
+    }
+
+    #[test]
     fn on_machines_a_node_s_settings_are_the_whole_machine_s() {
         let sysctl = "sysctl: {server: {net.ipv4.ip_forward: 1}, client: {net.ipv4.tcp_tw_reuse: 1}}";
         check(&lab(sysctl), &[]).expect("the namespace's own");

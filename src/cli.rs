@@ -112,7 +112,14 @@ pub struct UpArgs {
     /// Let the lab set limits of the whole host lower, for the time of the run
     #[arg(long)]
     pub lower_host_limits: bool,
-    /// Say nothing but errors
+    /// Let the lab set this setting of the whole host, or of a machine of its own, though it is on no list of those that
+    /// a lab can need; as often as needed
+    #[arg(long, value_name = "KEY")]
+    pub allow_host_setting: Vec<String>,
+    /// Start the lab's virtual machines where they do not run: `driver: vagrant`
+    #[arg(long)]
+    pub start_machines: bool,
+    /// Say nothing but errors, and what of the lab file can run commands on this host
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -127,6 +134,12 @@ pub struct ClimbArgs {
     /// Let the lab set limits of the whole host lower, for the time of each run
     #[arg(long)]
     pub lower_host_limits: bool,
+    /// Let the lab set this setting of the whole host, as `up` does
+    #[arg(long, value_name = "KEY")]
+    pub allow_host_setting: Vec<String>,
+    /// Start the lab's virtual machines where they do not run
+    #[arg(long)]
+    pub start_machines: bool,
     /// Show each run as `up` does
     #[arg(short, long)]
     pub verbose: bool,
@@ -145,6 +158,9 @@ pub struct PlanArgs {
     /// Print the plan as JSON
     #[arg(long)]
     pub json: bool,
+    /// Reach the machines of a lab that has some, and ask what they are; without it they are left alone
+    #[arg(long)]
+    pub ask_machines: bool,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -154,6 +170,9 @@ pub struct CheckArgs {
     /// Print the facts as JSON
     #[arg(long)]
     pub json: bool,
+    /// Reach the machines of the lab file, and ask what they allow; without it they are left alone
+    #[arg(long, requires = "file")]
+    pub ask_machines: bool,
 }
 
 #[derive(Args, Clone, Debug)]

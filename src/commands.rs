@@ -10,6 +10,7 @@ pub mod exec;
 pub mod far;
 pub mod plan;
 pub mod status;
+pub mod unasked;
 pub mod up;
 
 use std::io::Write;
@@ -23,6 +24,7 @@ use crate::host::Host;
 use crate::plan::Plan;
 use crate::spec::{self, Lab, Override};
 use crate::steward;
+use unasked::Unasked;
 
 pub fn run(command: Command) -> Result<Exit> {
     match command {
@@ -82,16 +84,28 @@ fn plan_here(mut lab: Lab, fit: bool, host: &Host) -> Result<Plan> {
     crate::plan::decide(&lab, host)
 }
 
-/// Decides the plan of a lab; its machines are asked what they are, and let go.
-fn plan_anywhere(args: &LabArgs, host: &Host) -> Result<Plan> {
+/// What is known of a lab before anything is touched.
+enum Planned {
+    Plan(Box<Plan>),
+    /// Its nodes are machines, and nobody has asked them what they are.
+    Unasked(Box<Unasked>),
+}
+
+/// Decides the plan of a lab. Where its nodes are machines they are asked what they are, if that is wanted, and let go.
+fn plan_anywhere(args: &LabArgs, host: &mut Host, ask_machines: bool) -> Result<Planned> {
     let (lab, fit) = load(args)?;
     if !lab.spec.driver.is_far() {
-        return plan_here(lab, fit, host);
+        host.read_settings(lab.spec.sysctl.host.keys());
+        return plan_here(lab, fit, host).map(Box::new).map(Planned::Plan);
+    }
+    if !ask_machines {
+        return Unasked::new(&lab, &args.file, fit).map(Box::new).map(Planned::Unasked);
     }
     runtime()?.block_on(async {
-        let far::Far { plan, machines, .. } = far::plan(lab, &args.file, fit, host).await?;
+        let far::Far { plan, machines, .. } =
+            far::plan((lab, fit), &args.file, host, far::Idle::AreAnError).await?;
         machines.close().await;
-        Ok(plan)
+        Ok(Planned::Plan(Box::new(plan)))
     })
 }
 

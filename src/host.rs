@@ -47,7 +47,8 @@ pub struct Host {
     /// The effective set.
     pub capabilities: Capabilities,
     pub nofile: Nofile,
-    /// Those of [`KEYS`] that this kernel has, their words parted by one space.
+    /// Those of [`KEYS`], and of the settings that a lab file may move, that this kernel has; their words are parted by
+    /// one space.
     pub settings: BTreeMap<String, String>,
     /// Those of `settings` that this process may not write, whatever `settings_writable` says.
     pub settings_fixed: BTreeSet<String>,
@@ -125,6 +126,20 @@ pub fn read_from(root: &Path) -> Host {
 }
 
 impl Host {
+    /// Reads more settings of this machine: those that only this lab names.
+    pub fn read_settings<'a>(&mut self, keys: impl IntoIterator<Item = &'a String>) {
+        let tree = Tree::at(Path::new("/"));
+        let mounts = tree.text("/proc/self/mountinfo").map(|text| mounts::parse(&text)).unwrap_or_default();
+        for key in
+            keys.into_iter().filter(|key| !self.settings.contains_key(*key)).cloned().collect::<Vec<_>>()
+        {
+            let Ok(value) = settings::value(&tree, &key) else { continue };
+            let one = BTreeMap::from([(key, value)]);
+            self.settings_fixed.extend(settings::fixed(&tree, &mounts, &one));
+            self.settings.extend(one);
+        }
+    }
+
     /// A setting that is one number, such as `fs.nr_open`.
     pub fn number(&self, key: &str) -> Option<u64> {
         let [number] = self.numbers(key)?;

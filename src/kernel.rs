@@ -9,4 +9,5 @@ pub mod process;
 pub mod qdisc;
 pub mod sock_diag;
 pub mod sysctl;
+pub mod threads;
 pub mod witness;

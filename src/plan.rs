@@ -8,6 +8,7 @@ pub mod lowering;
 pub mod machines;
 pub mod memory;
 pub mod network;
+pub mod permits;
 pub mod plateaus;
 pub mod processes;
 pub mod settings;

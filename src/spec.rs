@@ -218,7 +218,7 @@ pub struct RoleLimits {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SysctlSpec {
-    /// Settings of the whole host; they are put back after the run.
+    /// Settings of the whole host, of those that a lab can need; they are put back after the run.
     #[schemars(with = "schema::AnySettings")]
     pub host: BTreeMap<String, String>,
     /// Settings of the server's network namespace: their names begin with `net.`.

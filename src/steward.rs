@@ -37,7 +37,7 @@ pub async fn run(args: &StewardArgs) -> Result<Exit> {
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hangup = listen(SignalKind::hangup())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut post = Post::open();
+    let mut post = Post::open().attempt(Exit::Host, || "reading what the runner asks".to_owned())?;
     post.tell(Tell::Hello(Box::new(hello(args.reached.as_deref()))));
     let mut duty = Duty::default();
     loop {

@@ -164,11 +164,11 @@ fn the_journal_cannot_be_written() {
     let _turn = alone();
     let lab = TestLab::new("f-journal");
     let before = Snapshot::take(&[&lab.folder]);
-    let setting = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").expect("a setting");
+    let setting = std::fs::read_to_string("/proc/sys/fs.epoll.max_user_watches").expect("a setting");
     let moved = setting.trim().parse::<u64>().expect("a number") + 1000;
     // More nodes than one page has room for.
     let file = lab.file(&format!(
-        "connections: 400\nclients: {{count: 20}}\nsysctl: {{host: {{fs.inotify.max_user_instances: {moved}}}}}\n"
+        "connections: 400\nclients: {{count: 20}}\nsysctl: {{host: {{fs.epoll.max_user_watches: {moved}}}}}\n"
     ));
     // In a mount namespace of its own: other labs must not lose their journals.
     let script = format!(

@@ -25,7 +25,7 @@ const ROUNDS: u64 = 100;
 const SEED: u64 = 0x00C1_0000;
 
 /// A setting of the whole host that a lab moves; hardly anything else does.
-const SETTING: &str = "fs.inotify.max_user_instances";
+const SETTING: &str = "fs.epoll.max_user_watches";
 
 /// How long whatever the kernel undoes by itself may take.
 const PATIENCE: Duration = Duration::from_secs(3);

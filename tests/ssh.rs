@@ -77,10 +77,10 @@ fn a_plan_knows_the_machines_and_leaves_them_alone() {
     need_root();
     let world = World::new("plan", "root");
     let before = world.states();
-    let output = world.run(&["plan", &world.file(LAB), "--json"]);
+    let output = world.run(&["plan", &world.file(LAB), "--ask-machines", "--json"]);
     let plan: Value = serde_json::from_slice(&output.stdout).expect("a plan");
     assert_eq!(plan["machines"].as_array().map(Vec::len), Some(3), "{}", stderr(&output));
-    let text = world.run(&["plan", &world.file(LAB)]);
+    let text = world.run(&["plan", &world.file(LAB), "--ask-machines"]);
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
     for part in ["machine 10.77.9.1", "net.core.somaxconn", "put back afterwards", "clock"] {
         assert!(text.contains(part), "{part}: {text}");
@@ -180,8 +180,8 @@ fn what_keeps_ssh_from_a_machine_is_said() {
     need_root();
     let world = World::new("deny", "root");
     let refused = |why: &str, remedy: &str| {
-        for command in ["up", "plan", "check"] {
-            let output = world.run(&[command, &world.file(LAB)]);
+        for command in [&["up"][..], &["plan", "--ask-machines"], &["check", "--ask-machines"]] {
+            let output = world.run(&[command, &[&world.file(LAB)]].concat());
             let told = stderr(&output);
             assert_eq!(output.status.code(), Some(3), "{told}");
             assert!(told.contains(why) && told.contains(&format!("help: {remedy}")), "{told}");
@@ -193,7 +193,7 @@ fn what_keeps_ssh_from_a_machine_is_said() {
     refused("its host key is not known", "compare the key");
     assert_eq!(world.copies(), [""; 0], "copies are left");
     let nobody = "connections: 1K\ndriver: ssh\nmachines: {server: 10.77.9.8, clients: [10.77.9.8]}\n";
-    let output = world.run(&["plan", &world.lab.file(nobody)]);
+    let output = world.run(&["plan", &world.lab.file(nobody), "--ask-machines"]);
     assert!(stderr(&output).contains("there is no way to it"), "{}", stderr(&output));
 }
 
@@ -206,7 +206,7 @@ fn an_ordinary_user_runs_what_needs_no_settings() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_complete(&report, 2_000);
     assert_eq!(report["host_settings"], json!([]));
-    let plan = world.run(&["plan", &world.file(LAB)]);
+    let plan = world.run(&["plan", &world.file(LAB), "--ask-machines"]);
     let plan = String::from_utf8_lossy(&plan.stdout).into_owned();
     assert!(plan.contains("out of reach: net.core.somaxconn"), "{plan}");
     assert_as_before(&world, &before);

@@ -12,6 +12,8 @@ use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
 
+use crate::kernel::threads;
+
 /// Runs this in a thread with descriptors of its own, and waits for it. What it inherited stays open in the first
 /// thread as well, until the process ends.
 pub fn run(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
@@ -19,6 +21,7 @@ pub fn run(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result
         // Where the kernel refuses, they are seen: no reason not to run.
         let _ = unshare(CloneFlags::CLONE_FILES);
         work()
-    })?;
+    });
+    let worker = worker.map_err(threads::said)?;
     worker.join().unwrap_or_else(|_| Err(io::Error::other("the agent's thread panicked")))
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{plan_anywhere, print_json, print_text};
+use super::{Planned, plan_anywhere, print_json, print_text};
 use crate::cli::{CheckArgs, LabArgs};
 use crate::error::Result;
 use crate::exit::Exit;
@@ -17,6 +17,8 @@ use crate::units::{Family, grouped, human_bytes};
 enum State {
     Ok,
     WillBeRaised,
+    /// Only a machine could tell, and it was not asked.
+    Unknown,
     Cannot,
 }
 
@@ -37,19 +39,25 @@ struct Checked<'a> {
 }
 
 pub fn run(args: &CheckArgs) -> Result<Exit> {
-    let host = journal::beside::host();
-    let planned = args
-        .file
-        .as_ref()
-        .map(|file| plan_anywhere(&LabArgs { file: file.clone(), ..LabArgs::default() }, &host));
+    let mut host = journal::beside::host();
+    let planned = args.file.as_ref().map(|file| {
+        let lab = LabArgs { file: file.clone(), ..LabArgs::default() };
+        plan_anywhere(&lab, &mut host, args.ask_machines)
+    });
+    let mut unasked = None;
     let (plan, refusal) = match planned {
-        Some(Ok(plan)) => (Some(plan), None),
+        Some(Ok(Planned::Plan(plan))) => (Some(*plan), None),
+        Some(Ok(Planned::Unasked(machines))) => {
+            unasked = Some(Row { state: State::Unknown, ..row("machines", &machines.in_short()) });
+            (None, None)
+        }
         // What is wrong with the file is no fact about the host.
         Some(Err(error)) if error.exit == Exit::Input => return Err(error),
         Some(Err(error)) => (None, Some(error)),
         None => (None, None),
     };
-    let rows = rows(&host, plan.as_ref());
+    let mut rows = rows(&host, plan.as_ref());
+    rows.extend(unasked);
     if args.json {
         print_json(&Checked {
             rows: &rows,
@@ -70,6 +78,7 @@ fn line(row: &Row) -> String {
     let state = match row.state {
         State::Ok => "ok",
         State::WillBeRaised => "will be raised",
+        State::Unknown => "unknown",
         State::Cannot => "cannot",
     };
     let mut line = format!(" {:<33} {state:<15} {}", row.what, row.is);

@@ -53,6 +53,8 @@ fn step_args(args: &ClimbArgs, ladder: &Ladder, folder: &Folder, step: usize) ->
         out: Some(folder.file(&format!("step-{step}"))),
         quiet: !args.verbose,
         lower_host_limits: args.lower_host_limits,
+        start_machines: args.start_machines,
+        allow_host_setting: args.allow_host_setting.clone(),
         ..UpArgs::default()
     }
 }

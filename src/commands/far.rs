@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::driver::ssh::{Machines, Target};
 use crate::driver::vagrant::{SshConfig, Vagrant};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::{Plan, machines};
 use crate::say::say;
@@ -18,10 +18,28 @@ pub struct Far {
     pub config: Option<SshConfig>,
 }
 
-/// `fit`: as many connections as the machines carry.
-pub async fn plan(mut lab: Lab, file: &Path, fit: bool, here: &Host) -> Result<Far> {
-    let config = if lab.spec.driver == DriverKind::Vagrant { Some(bring_up(&lab, file)?) } else { None };
-    let machines = Machines::reach(targets(&lab, file, config.as_ref())).await?;
+/// What becomes of virtual machines that do not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    AreAnError,
+    AreStarted,
+}
+
+/// `fit`: as many connections as the machines carry. What is run on this host to reach them is named before.
+pub async fn plan((mut lab, fit): (Lab, bool), file: &Path, here: &Host, idle: Idle) -> Result<Far> {
+    let config = match lab.spec.driver {
+        DriverKind::Vagrant => Some(ask_vagrant(&lab, file, idle)?),
+        DriverKind::Ssh | DriverKind::Netns => None,
+    };
+    let targets = targets(&lab, file, config.as_ref());
+    if config.is_none()
+        && let Some(config) = targets.iter().find_map(|(target, _)| target.ssh_config.as_ref())
+    {
+        say(format!("the lab file has ssh use {}, which can run commands on this host", config.display()));
+    }
+    let named: Vec<String> = targets.iter().map(|(one, _)| format!("{} ({})", one.node, one.ssh)).collect();
+    say(format!("reaching by ssh: {}", named.join(", ")));
+    let machines = Machines::reach(targets).await?;
     if fit {
         lab.spec.connections = machines::connections(&lab, here, &machines.found)?;
     }
@@ -30,7 +48,7 @@ pub async fn plan(mut lab: Lab, file: &Path, fit: bool, here: &Host) -> Result<F
 }
 
 /// The nodes' names, which Vagrant's machines have too.
-fn names(lab: &Lab) -> Vec<String> {
+pub(super) fn names(lab: &Lab) -> Vec<String> {
     let clients = (1..=lab.spec.machines.clients.len()).map(|number| format!("client-{number}"));
     std::iter::once("server".to_owned()).chain(clients).collect()
 }
@@ -52,12 +70,21 @@ fn targets(lab: &Lab, file: &Path, config: Option<&SshConfig>) -> Vec<(Target, M
     names(lab).into_iter().zip(spec.all()).map(target).collect()
 }
 
-fn bring_up(lab: &Lab, file: &Path) -> Result<SshConfig> {
+fn ask_vagrant(lab: &Lab, file: &Path, idle: Idle) -> Result<SshConfig> {
     let vagrant = Vagrant::beside(file)?;
+    say(format!("asking Vagrant, which runs {} on this host", vagrant.file().display()));
     let down = vagrant.not_running(&names(lab))?;
     if !down.is_empty() {
         let down: Vec<String> = down.iter().map(|(name, state)| format!("{name} ({state})")).collect();
-        say(format!("bringing up {}: `vagrant up` takes some minutes", down.join(", ")));
+        let down = down.join(", ");
+        if idle == Idle::AreAnError {
+            return Err(Error::host("reaching the virtual machines", format!("these do not run: {down}"))
+                .remedy(format!(
+                    "`vagrant up` in {} starts them, or `c1m-lab up --start-machines`",
+                    vagrant.folder().display()
+                )));
+        }
+        say(format!("bringing up {down}: `vagrant up` takes some minutes"));
         vagrant.up()?;
     }
     vagrant.ssh_config()

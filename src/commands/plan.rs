@@ -1,6 +1,6 @@
 //! `c1m-lab plan`: everything that `up` would do, decided and printed.
 
-use super::{plan_anywhere, print_json, print_text};
+use super::{Planned, plan_anywhere, print_json, print_text};
 use crate::cli::PlanArgs;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -14,9 +14,13 @@ use crate::units::{Period, grouped, human_bytes};
 const SHOWN: usize = 6;
 
 pub fn run(args: &PlanArgs) -> Result<Exit> {
-    let host = journal::beside::host();
-    let plan = plan_anywhere(&args.lab, &host)?;
-    if args.json { print_json(&plan) } else { print_text(&text(&plan)) }
+    let mut host = journal::beside::host();
+    match plan_anywhere(&args.lab, &mut host, args.ask_machines)? {
+        Planned::Plan(plan) if args.json => print_json(&plan),
+        Planned::Plan(plan) => print_text(&text(&plan)),
+        Planned::Unasked(unasked) if args.json => print_json(&unasked),
+        Planned::Unasked(unasked) => print_text(&unasked.text()),
+    }
 }
 
 fn text(plan: &Plan) -> String {
@@ -153,7 +157,7 @@ fn forwarding(router: &Router) -> String {
     }
 }
 
-fn tuples(tuples: &TupleSum) -> Vec<String> {
+pub(super) fn tuples(tuples: &TupleSum) -> Vec<String> {
     let chosen = if tuples.kernel_chooses { " that the kernel chooses from" } else { "" };
     let mut lines = vec![format!(
         " five-tuples  {} addresses × {} client ports{chosen} × {} server ports = {} possible, {} needed",

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Runtime;
 
-use super::far::Far;
+use super::far::{Far, Idle};
 use super::{load, plan_here, print_json};
 use crate::cli::UpArgs;
 use crate::driver::Driver;
@@ -16,7 +16,7 @@ use crate::host::{Capability, Host};
 use crate::journal::{self, Header, Journal};
 use crate::kernel::{proc, process};
 use crate::log::{Listener, Log};
-use crate::plan::{Plan, lowering};
+use crate::plan::{Plan, lowering, permits};
 use crate::progress::{Screen, Show};
 use crate::report::folder::{self, Folder};
 use crate::report::{self, Report, junit, text};
@@ -62,9 +62,11 @@ fn told<T>(written: Result<T>) -> Exit {
 }
 
 pub fn run_lab(args: &UpArgs) -> Result<Ended> {
-    let host = journal::beside::host();
+    let mut host = journal::beside::host();
     // A lab file that is wrong is told before anything else.
     let (lab, fit) = load(&args.lab)?;
+    permits::check(&lab, &args.allow_host_setting)?;
+    host.read_settings(lab.spec.sysctl.host.keys());
     if lab.spec.driver.is_far() { run_far(args, lab, fit, &host) } else { run_here(args, &lab, fit, host) }
 }
 
@@ -91,8 +93,9 @@ fn run_here(args: &UpArgs, lab: &Lab, fit: bool, host: Host) -> Result<Ended> {
 /// user may do it; only root has a journal here, by which `status` and `down` know of the run.
 fn run_far(args: &UpArgs, lab: Lab, fit: bool, host: &Host) -> Result<Ended> {
     let runtime = super::runtime()?;
+    let idle = if args.start_machines { Idle::AreStarted } else { Idle::AreAnError };
     let Far { plan, machines, config } =
-        runtime.block_on(super::far::plan(lab, &args.lab.file, fit, host))?;
+        runtime.block_on(super::far::plan((lab, fit), &args.lab.file, host, idle))?;
     let _needed_until_the_end = config;
     for placed in &plan.machines {
         lowering::check(&placed.settings, args.lower_host_limits)?;
@@ -188,7 +191,8 @@ fn prepare(lab: &Lab, fit: bool, host: Host) -> Result<(Host, Plan)> {
         return Ok((host, plan));
     }
     super::down::take_down(&plan.lab)?;
-    let host = journal::beside::host();
+    let mut host = journal::beside::host();
+    host.read_settings(lab.spec.sysctl.host.keys());
     plan_here(lab.clone(), fit, &host).map(|plan| (host, plan))
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::fields::{self, Field, code, plain};
 use super::origin;
 use super::table::Table;
+use crate::permitted::{self, Kind};
 use crate::spec::{self, ClientPorts, MachineSpec, Processes};
 use crate::units::{Block, Bytes, Count, Period, PortRange, Ports, Rate, Share};
 
@@ -29,6 +30,16 @@ Editors check a file while it is written when its first line names the schema, w
 ```
 ";
 
+const SETTINGS: &str = "
+### Settings of a whole machine
+
+A lab file is often somebody else's, and the runner is root. So it may set these of the whole host, and of machines
+reached by ssh, where `sysctl.server` and `sysctl.client` are the machine's own. Any other takes
+`--allow-host-setting KEY` on the command line, and a lower limit takes `--lower-host-limits`
+([SECURITY.md](../SECURITY.md)). Their values are plain decimal numbers.
+
+";
+
 /// The order of the sections: that of a run. What is not named here comes first.
 const ORDER: [&str; 10] =
     ["machines", "server", "clients", "network", "ramp", "traffic", "faults", "limits", "sysctl", "expect"];
@@ -49,9 +60,25 @@ pub fn page() -> String {
     text += &table(plain, &required);
     for section in sections {
         text += &format!("\n## {}\n\n{}\n\n", section.path, section.meaning);
+        let more = if section.path == "sysctl" { permitted_settings() } else { String::new() };
         text += &table(section.leaves(), &[]);
+        text += &more;
     }
     text
+}
+
+/// Those that a lab file may move by itself.
+fn permitted_settings() -> String {
+    let mut table = Table::new(&["Setting", "A lower value", "Why a lab can need it"]);
+    for one in permitted::HOST {
+        let lower = match one.kind {
+            Kind::Limit(_) => "lowers a limit",
+            Kind::Range => "lowers a limit, if it is narrower",
+            Kind::Choice => "takes nothing away",
+        };
+        table.row([code(one.key), lower.to_owned(), one.why.to_owned()]);
+    }
+    format!("{SETTINGS}{}", table.render())
 }
 
 fn table(fields: Vec<Field>, required: &[Value]) -> String {

@@ -139,14 +139,16 @@ impl NetnsDriver {
         Ok(())
     }
 
-    fn open_eyes(&mut self, plan: &Plan) {
+    fn open_eyes(&mut self, plan: &Plan) -> Result<()> {
         let version = self.host_cgroup.version;
         let seat = |(index, node): (usize, &Node)| Seat {
             name: node.name.clone(),
             cgroup: self.cgroups.get(&index).map(|path| (version, path.clone())),
         };
         let seats = plan.nodes.iter().enumerate().map(seat);
-        self.eyes = Some(Eyes::open(seats.zip(self.namespaces.iter().map(Namespace::file))));
+        let eyes = Eyes::open(seats.zip(self.namespaces.iter().map(Namespace::file)));
+        self.eyes = Some(eyes.attempt(Exit::Host, || "looking into the namespaces".to_owned())?);
+        Ok(())
     }
 
     fn make_cgroups(&mut self, plan: &Plan) -> Result<()> {
@@ -182,7 +184,7 @@ impl Driver for NetnsDriver {
         self.make_cgroups(plan)?;
         self.make_namespaces(&plan.nodes)?;
         self.connect(plan).await?;
-        self.open_eyes(plan);
+        self.open_eyes(plan)?;
         Ok(Built {
             machines: 0,
             namespaces: plan.nodes.len(),

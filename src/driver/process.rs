@@ -15,7 +15,7 @@ use crate::agent::confine::Cell;
 use crate::error::{Attempt, Result};
 use crate::exit::Exit;
 use crate::kernel::proc::LogMark;
-use crate::kernel::{self, proc};
+use crate::kernel::{self, proc, threads};
 use crate::spec::Blow;
 
 /// This very binary, even when its file has been replaced meanwhile.
@@ -36,7 +36,8 @@ pub fn start(name: &str, cell: &Cell) -> Result<Started> {
         .process_group(0)
         .kill_on_drop(true);
     let log_mark = proc::log_mark();
-    let mut child = command.spawn().attempt(Exit::Broke, || format!("starting {name}"))?;
+    let mut child =
+        command.spawn().map_err(threads::said).attempt(Exit::Broke, || format!("starting {name}"))?;
     let pid = child.id().unwrap_or(0);
     let (orders, words) = match (child.stdin.take(), child.stdout.take()) {
         (Some(orders), Some(words)) => (orders, words),

@@ -32,6 +32,15 @@ impl Vagrant {
         ))
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A program of whoever wrote it: Vagrant runs it whatever it is asked.
+    pub fn file(&self) -> PathBuf {
+        self.folder.join("Vagrantfile")
+    }
+
     /// Those of these machines that do not run, each with its state.
     pub fn not_running(&self, names: &[String]) -> Result<Vec<(String, String)>> {
         let told = self.ask(&["status", "--machine-readable"])?;

@@ -20,7 +20,16 @@ pub fn read(tree: &Tree) -> BTreeMap<String, u64> {
     if let Some(entries) = tree.text("/proc/net/stat/arp_cache").ok().as_deref().and_then(neighbours) {
         in_use.insert("net.ipv4.neigh.default.gc_thresh3".to_owned(), entries);
     }
+    if let Some(threads) = tree.text("/proc/loadavg").ok().as_deref().and_then(threads) {
+        in_use.insert("kernel.threads-max".to_owned(), threads);
+        in_use.insert("kernel.pid_max".to_owned(), threads);
+    }
     in_use
+}
+
+/// All threads of the machine: the number behind the slash.
+fn threads(loadavg: &str) -> Option<u64> {
+    loadavg.split_once('/')?.1.split_whitespace().next()?.parse().ok()
 }
 
 /// The entries of all namespaces together: the first number of every line but the headline.
@@ -37,5 +46,11 @@ mod tests {
         let table = "entries,allocs,destroys\n0000001f 00000000 00000000\n0000001f 00000000 00000000\n";
         assert_eq!(neighbours(table), Some(31));
         assert_eq!(neighbours("entries\n"), None);
+    }
+
+    #[test]
+    fn the_threads_are_all_that_there_are() {
+        assert_eq!(threads("0.20 0.18 0.12 1/80 11206\n"), Some(80));
+        assert_eq!(threads("0.20"), None);
     }
 }

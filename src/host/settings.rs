@@ -6,6 +6,7 @@ use std::path::Path;
 use super::mounts::{self, Mount};
 use super::tree::{Tree, may_write};
 use crate::kernel::proc::sysctl_path;
+use crate::permitted;
 
 /// The sysctls that are read.
 pub const KEYS: [&str; 20] = [
@@ -39,12 +40,21 @@ const HOST_WIDE: &str = "fs.nr_open";
 pub fn read(tree: &Tree) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
     let (mut found, mut missing) = (BTreeMap::new(), BTreeMap::new());
     for key in KEYS {
-        match file(key).and_then(|file| tree.text(file)) {
-            Ok(text) => found.insert(key.to_string(), one_line(&text)),
+        match value(tree, key) {
+            Ok(text) => found.insert(key.to_string(), text),
             Err(why) => missing.insert(key.to_string(), why.to_string()),
         };
     }
+    // A lab file may name these too: what it makes of them is compared with what they are.
+    for one in permitted::HOST.iter().filter(|one| !KEYS.contains(&one.key)) {
+        found.extend(value(tree, one.key).ok().map(|text| (one.key.to_owned(), text)));
+    }
     (found, missing)
+}
+
+/// What a setting is now, its words parted by one space.
+pub fn value(tree: &Tree, key: &str) -> std::io::Result<String> {
+    Ok(one_line(&tree.text(file(key)?)?))
 }
 
 /// The settings that this process may not write. The kernel is asked for each: some belong to another

@@ -11,9 +11,12 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use serde::{Deserialize, Serialize};
 
-use super::sysctl;
+use super::{sysctl, threads};
 
 pub const DIRECTORY: &str = "/run/netns";
+
+/// The namespace that the calling thread is in.
+const OWN: &str = "/proc/thread-self/ns/net";
 
 const CHILD_EHASH: &str = "net.ipv4.tcp_child_ehash_entries";
 
@@ -95,26 +98,40 @@ pub struct Order<'a> {
 pub fn stage(orders: &[Order<'_>], staging: &Path) -> (Vec<Namespace>, Result<(), (String, io::Error)>) {
     let make = || {
         let mut made = Vec::with_capacity(orders.len());
-        let mould = unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| (String::new(), errno.into()));
+        let mould = unshare(CloneFlags::CLONE_NEWNET).map_err(io::Error::from).and_then(|()| File::open(OWN));
+        let mould = mould.map_err(|error| (String::new(), error));
         let mut size = 0;
-        let result = mould.and_then(|()| {
+        let result = mould.and_then(|mould| {
             for order in orders {
                 let failed = |error: io::Error| (order.name.to_owned(), error);
+                setns(&mould, CloneFlags::CLONE_NEWNET).map_err(|errno| failed(errno.into()))?;
                 // An older kernel has no such setting: all namespaces share one table.
                 if order.ehash_entries != size
                     && sysctl::write_inside(CHILD_EHASH, &order.ehash_entries.to_string()).is_ok()
                 {
                     size = order.ehash_entries;
                 }
-                let namespace = NetNs::new_with_env(order.name, Names(staging.to_owned()));
-                let namespace = namespace.map_err(io::Error::other).map_err(failed)?;
-                made.push(Namespace::new(order.name, &namespace).map_err(failed)?);
+                made.push(make(order.name, staging).map_err(failed)?);
             }
             Ok(())
         });
         (made, result)
     };
-    in_own_thread(make)
+    in_own_thread(make).unwrap_or_else(|error| (Vec::new(), Err((String::new(), error))))
+}
+
+/// Moves this thread into a new namespace, and binds that to a name. The crate for names would start a thread for it,
+/// and panic where none can be had.
+fn make(name: &str, staging: &Path) -> io::Result<Namespace> {
+    let staged = staging.join(name);
+    File::create(&staged)?;
+    let nothing: Option<&str> = None;
+    unshare(CloneFlags::CLONE_NEWNET)
+        .and_then(|()| mount(Some(OWN), &staged, nothing, MsFlags::MS_BIND, nothing))
+        .map_err(io::Error::from)
+        .inspect_err(|_| drop(std::fs::remove_file(&staged)))?;
+    let file = File::open(&staged)?;
+    Ok(Namespace { name: name.to_owned(), identity: Identity::of(&file.metadata()?), file })
 }
 
 /// Gives a staged namespace its real name. Refused when the name is taken.
@@ -168,7 +185,7 @@ fn remove_hidden(name: &str) -> io::Result<()> {
         while umount2(DIRECTORY, MntFlags::MNT_DETACH).is_ok() {}
         while umount2(&path(name), MntFlags::MNT_DETACH).is_ok() {}
         std::fs::remove_file(path(name))
-    })
+    })?
 }
 
 /// Runs `work` in a new namespace without a name, which lasts as long as what `work` opened in it.
@@ -176,32 +193,31 @@ pub fn in_new_namespace<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) ->
     in_own_thread(|| {
         unshare(CloneFlags::CLONE_NEWNET)?;
         work()
-    })
+    })?
 }
 
-/// Runs `visit` once inside each namespace, on a thread that ends afterwards.
+/// Runs `visit` once inside each namespace, on a thread that ends afterwards. Where no thread can be had, that is the
+/// answer for each.
 pub fn inside_each<'a, T: Send>(
-    files: impl IntoIterator<Item = &'a File> + Send,
+    files: impl IntoIterator<Item = &'a File>,
     mut visit: impl FnMut(usize) -> io::Result<T> + Send,
 ) -> Vec<io::Result<T>> {
-    in_own_thread(|| {
-        files
-            .into_iter()
-            .enumerate()
-            .map(|(index, file)| {
-                setns(file, CloneFlags::CLONE_NEWNET).map_err(io::Error::from)?;
-                visit(index)
-            })
-            .collect()
+    let files: Vec<&File> = files.into_iter().collect();
+    let visited = in_own_thread(|| {
+        let visit = |(index, file): (usize, &&File)| {
+            setns(file, CloneFlags::CLONE_NEWNET).map_err(io::Error::from)?;
+            visit(index)
+        };
+        files.iter().enumerate().map(visit).collect()
+    });
+    visited.unwrap_or_else(|error| {
+        files.iter().map(|_| Err(io::Error::new(error.kind(), error.to_string()))).collect()
     })
 }
 
 /// A namespace belongs to a thread: whoever moves must be a thread that nobody uses afterwards.
-pub(super) fn in_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| match scope.spawn(work).join() {
-        Ok(value) => value,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
+pub(super) fn in_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    threads::scoped(work)
 }
 
 /// Removes the empty file that is left when a namespace was never bound to its name, or was unbound.

@@ -1,6 +1,7 @@
 //! Everything that is looked at on this machine: the host, each namespace of the lab, each agent.
 
 use std::fs::File;
+use std::io;
 use std::time::Instant;
 
 use super::{AgentEyes, Depth, HostEyes, NodeEyes, Sample, Seat, Seen, names};
@@ -14,16 +15,22 @@ pub struct Eyes {
 }
 
 impl Eyes {
-    /// A namespace that cannot be entered is left out: it is gone. What is open keeps its namespace in being.
-    pub fn open<'a>(places: impl IntoIterator<Item = (Seat, &'a File)>) -> Eyes {
+    /// A namespace that cannot be entered is left out: it is gone. What is open keeps its namespace in being. Where no
+    /// thread can be had to enter any, that is an error: nothing would be seen.
+    pub fn open<'a>(places: impl IntoIterator<Item = (Seat, &'a File)>) -> io::Result<Eyes> {
         let (seats, files): (Vec<Seat>, Vec<&File>) = places.into_iter().unzip();
         let nodes = netns::inside_each(files, |node| Ok(NodeEyes::open_here(seats[node].clone())));
-        Eyes {
+        let no_thread =
+            |node: &io::Result<NodeEyes>| matches!(node, Err(why) if why.kind() == io::ErrorKind::WouldBlock);
+        if let Some(Err(why)) = nodes.iter().find(|node| no_thread(node)) {
+            return Err(io::Error::new(why.kind(), why.to_string()));
+        }
+        Ok(Eyes {
             host: HostEyes::open(),
             nodes: nodes.into_iter().flatten().collect(),
             agents: Vec::new(),
             buffer: Vec::new(),
-        }
+        })
     }
 
     /// This machine, which is a node itself.
@@ -64,7 +71,7 @@ mod tests {
 
     #[test]
     fn this_machine_is_seen() {
-        let mut eyes = Eyes::open([]);
+        let mut eyes = Eyes::open([]).expect("a thread");
         eyes.add_agent("swarm 1".to_owned(), std::process::id());
         eyes.add_agent("swarm 2".to_owned(), u32::MAX >> 2);
         let Seen { sample, spent } = eyes.look(Depth::Agents);

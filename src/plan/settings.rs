@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::lowering::{self, Lowering};
 use super::network::{UPLINK, overlay};
-use super::{Home, Reactors, Role, Swarm, admission};
+use super::{Home, Reactors, Role, Swarm, admission, permits};
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::permitted;
 use crate::spec::{Lab, Spec};
 use crate::units::{Family, grouped};
 
@@ -185,11 +186,14 @@ fn asked_setting(
         now => {
             let from = now.unwrap_or_default();
             let lowers = lowering::of(host, key, &from, to);
-            let why = match lowers {
-                None => "asked for by the lab file",
-                Some(_) => "asked for by the lab file; `up` wants --lower-host-limits for it",
-            };
-            let (key, to, why) = (key.to_owned(), to.to_owned(), why.to_owned());
+            let mut why = "asked for by the lab file".to_owned();
+            if permitted::find(key).is_none() {
+                why += &format!("; `up` wants {} {key} for it", permits::FLAG);
+            }
+            if lowers.is_some() {
+                why += "; `up` wants --lower-host-limits for it";
+            }
+            let (key, to) = (key.to_owned(), to.to_owned());
             Ok(Some(HostSetting { key, from, to, why, lowers }))
         }
     }

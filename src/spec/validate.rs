@@ -1,9 +1,9 @@
 //! What types cannot say: values that are well written, but make no lab.
 
 mod network;
+mod reach;
+mod settings;
 mod subnets;
-
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{DriverKind, MachineSpec, NetworkKind, RampSpec, Spec};
@@ -31,10 +31,7 @@ pub(super) fn validate(spec: &Spec) -> Checked {
     times(spec)?;
     message_size(spec)?;
     subnets::subnets(spec)?;
-    settings("sysctl.host", &spec.sysctl.host, false)?;
-    settings("sysctl.server", &spec.sysctl.server, true)?;
-    settings("sysctl.client", &spec.sysctl.client, true)?;
-    settings("sysctl.router", &spec.sysctl.router, true)?;
+    settings::all(spec)?;
     network::network(spec)?;
     super::faults::validate(spec)?;
     plateaus(spec)?;
@@ -89,6 +86,7 @@ fn machines(spec: &Spec) -> Checked {
     let clients = machines.clients.iter().enumerate();
     let clients = clients.map(|(index, machine)| (format!("machines.clients[{index}]"), machine));
     let server = machines.server.iter().map(|machine| ("machines.server".to_owned(), machine));
+    reach::binary(machines.binary.as_deref())?;
     server.chain(clients).try_for_each(|(path, one)| machine(driver, &path, one))
 }
 
@@ -102,9 +100,7 @@ fn machine(driver: DriverKind, path: &str, machine: &MachineSpec) -> Checked {
     let hardware = machine.memory.is_some() || machine.cpus.is_some();
     let why = || "a machine reached by ssh has the hardware it has".to_owned();
     check(!hardware, path, why, "leave `memory` and `cpus` out")?;
-    // What begins with a dash would be taken for an option of ssh.
-    let named = machine.ssh.as_ref().is_some_and(|ssh| !ssh.is_empty() && !ssh.starts_with('-'));
-    check(named, path, || "nothing says how ssh reaches this machine".to_owned(), "add `ssh: user@host`")
+    reach::destination(path, machine.ssh.as_deref())
 }
 
 fn at_least_one(spec: &Spec) -> Checked {
@@ -170,39 +166,6 @@ fn message_size(spec: &Spec) -> Checked {
         || format!("a message cannot be {size} long"),
         "make it from 1B to 1MiB",
     )
-}
-
-fn settings(section: &str, settings: &BTreeMap<String, String>, of_namespace: bool) -> Checked {
-    for (name, value) in settings {
-        let path = format!("{section}.{name}");
-        let wrong = |on_key: bool, why: String, remedy: &str| {
-            Err(Invalid { path: path.clone(), on_key, why, remedy: remedy.into() })
-        };
-        if !is_setting(name) {
-            let why = format!("{} is no name of a kernel setting", quoted(name));
-            return wrong(true, why, "write it with dots, like net.core.somaxconn");
-        }
-        if of_namespace && !name.starts_with("net.") {
-            let why = format!("{} belongs to the whole host, not to a namespace", quoted(name));
-            return wrong(
-                true,
-                why,
-                "move it to `sysctl.host`: only settings that begin with net. stand here",
-            );
-        }
-        if value.trim().is_empty() || value.chars().any(char::is_control) {
-            let why = format!("{} is no value for a kernel setting", quoted(value));
-            return wrong(false, why, "write it on one line, like 65536 or \"4096 87380 6291456\"");
-        }
-    }
-    Ok(())
-}
-
-/// The name becomes a path below /proc/sys, and must not lead out of it.
-fn is_setting(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | '-');
-    let parts_are_named = name.split(['.', '/']).all(|part| !part.is_empty());
-    name.contains('.') && name.chars().all(plain) && parts_are_named
 }
 
 fn expectations(spec: &Spec) -> Checked {

@@ -1,7 +1,7 @@
 //! A steward's stdin and stdout, each with a thread of its own: a runner that does not read must not keep the
 //! steward from noticing that it is alone.
 
-use std::io::{BufRead, Write};
+use std::io::{self, BufRead, Write};
 use std::sync::mpsc::{Sender, channel};
 
 use futures::StreamExt;
@@ -9,6 +9,7 @@ use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use tokio::time::Instant;
 
 use super::words::{Ask, Tell};
+use crate::kernel::threads;
 
 pub struct Post {
     asks: UnboundedReceiver<Ask>,
@@ -17,10 +18,10 @@ pub struct Post {
 }
 
 impl Post {
-    pub fn open() -> Post {
+    pub fn open() -> io::Result<Post> {
         let (ask, asks) = unbounded();
         let (tells, told) = channel::<Tell>();
-        std::thread::spawn(move || {
+        threads::start(move || {
             for line in std::io::stdin().lock().lines() {
                 // What cannot be read was not written by our runner: that is the end of it.
                 let Some(read) = line.ok().and_then(|line| serde_json::from_str(&line).ok()) else { return };
@@ -28,8 +29,8 @@ impl Post {
                     return;
                 }
             }
-        });
-        std::thread::spawn(move || {
+        })?;
+        threads::start(move || {
             for tell in told {
                 let Ok(mut line) = serde_json::to_vec(&tell) else { return };
                 line.push(b'\n');
@@ -38,8 +39,8 @@ impl Post {
                     return;
                 }
             }
-        });
-        Post { asks, tells, heard_at: Instant::now() }
+        })?;
+        Ok(Post { asks, tells, heard_at: Instant::now() })
     }
 
     /// None: the runner is gone.

@@ -11,7 +11,7 @@ use super::common::TestLab;
 use super::snapshot::ip;
 
 /// A setting of the whole host that hardly anything else moves.
-pub const SETTING: &str = "fs.inotify.max_user_instances";
+pub const SETTING: &str = "fs.epoll.max_user_watches";
 
 pub fn setting_path() -> PathBuf {
     Path::new("/proc/sys").join(SETTING.replace('.', "/"))

@@ -13,6 +13,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use super::line::Line;
 use super::trouble::{self, Complaints};
 use crate::error::{Error, Result};
+use crate::kernel::threads;
 use crate::steward::fingerprint;
 use crate::steward::words::{Hello, Tell};
 
@@ -164,7 +165,9 @@ impl<'a> Call<'a> {
             .process_group(0)
             .kill_on_drop(true);
         let mut child = command.spawn().map_err(|why| {
-            target.error(format!("ssh cannot be started: {why}")).remedy("install the OpenSSH client")
+            let is_missing = why.kind() == std::io::ErrorKind::NotFound;
+            let error = target.error(format!("ssh cannot be started: {}", threads::said(why)));
+            if is_missing { error.remedy("install the OpenSSH client") } else { error }
         })?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(orders), Some(words), Some(told)) = pipes else {

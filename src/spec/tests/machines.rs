@@ -58,7 +58,19 @@ fn wrong_machines_are_told() {
         ),
         (
             "driver: ssh\nmachines: {server: -oProxyCommand=x, clients: [two]}".to_owned(),
+            "`-oProxyCommand=x` is nothing that ssh may be given",
+        ),
+        (
+            "driver: ssh\nmachines: {server: \"one;id\", clients: [two]}".to_owned(),
+            "`one;id` is nothing that ssh may be given",
+        ),
+        (
+            "driver: ssh\nmachines: {server: {address: 10.0.0.1}, clients: [two]}".to_owned(),
             "nothing says how ssh reaches this machine",
+        ),
+        (
+            format!("driver: ssh\n{}", both.replace('}', ", binary: /bin/sh}")),
+            "`/bin/sh` is no place of c1m-lab",
         ),
         (
             "driver: ssh\nmachines: {server: {address: 1.2.3}, clients: [two]}".to_owned(),

@@ -1,6 +1,8 @@
 //! The lock of a lab: whoever holds it may change what its journal says.
 
-use std::fs::{File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,6 +12,7 @@ use rustix::fs::FlockOperation;
 use super::read_file;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
+use crate::kernel::files::Dir;
 
 /// How long a lock may outlive its runner: a process that it was just starting has it too, until it runs its own
 /// program; and whoever takes the lab down meanwhile has it.
@@ -52,12 +55,13 @@ fn open(lab: &str, directory: &Path) -> Result<File> {
         .or_else(|_| std::fs::create_dir_all(directory))
         .attempt(Exit::Host, || format!("making {}", directory.display()))
         .map_err(|error| error.remedy("a lab keeps its journal there: make /run a place to write to"))?;
-    OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .open(directory.join("lock"))
+    open_own(directory, "lock")
         .attempt(Exit::Host, || format!("opening the lock of the lab `{lab}` in {}", directory.display()))
+}
+
+/// A file of the lab's folder. Both are ours alone: nothing else that has their names is opened.
+pub fn open_own(directory: &Path, name: &str) -> io::Result<File> {
+    Dir::open_own(directory)?.append_to_own(OsStr::new(name))
 }
 
 /// Whether this is the lock that others find there, and not one that was taken away with a lab that ended.

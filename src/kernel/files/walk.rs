@@ -81,14 +81,16 @@ pub fn make(parent: BorrowedFd<'_>, name: &OsStr, owner: Owner) -> io::Result<(O
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = rustix::fs::openat(parent, name, flags, Mode::empty())?;
     let stat = rustix::fs::fstat(&folder)?;
-    // Whoever owns the folder around it can have put another of root's in its place: that is not given away.
-    let is_empty = rustix::fs::Dir::read_from(&folder)?.count() == 2;
-    if !is_empty || stat.st_uid != rustix::process::geteuid().as_raw() {
+    // Whoever owns the folder around it can have put another in its place.
+    if rustix::fs::Dir::read_from(&folder)?.count() != 2 {
         return Err(io::Error::other(format!("`{}` is another folder than was made", name.display())));
     }
     let made =
         Made { parent: parent.try_clone_to_owned()?, name: name.to_owned(), identity: identity(&stat) };
-    give(&folder, owner);
+    // Some file systems decide themselves whose it is.
+    if stat.st_uid == rustix::process::geteuid().as_raw() {
+        give(&folder, owner);
+    }
     Ok((folder, made))
 }
 

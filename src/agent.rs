@@ -4,6 +4,7 @@
 
 pub mod confine;
 pub mod errno;
+pub mod given;
 pub mod handover;
 pub mod hold;
 pub mod life;
@@ -76,8 +77,7 @@ pub struct ReactorOrder {
     pub backlog: u32,
     /// How many connections this process takes before it hands the listeners on.
     pub capacity: u64,
-    /// The name of the chain of reactors, and the place in it: place 0 opens the listeners.
-    pub chain: String,
+    /// The place in the chain of reactors: place 0 opens the listeners.
     pub place: u32,
 }
 

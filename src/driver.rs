@@ -1,5 +1,6 @@
 //! A driver puts a plan on its feet and takes it down.
 
+pub mod chain;
 #[cfg(test)]
 pub mod mock;
 pub mod netns;

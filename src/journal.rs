@@ -11,7 +11,7 @@ mod moved;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::Reservation;
+use crate::kernel::files::{self, Readers};
 use crate::kernel::netlink::Borrowed;
 use crate::kernel::netns::Identity;
 use crate::kernel::proc;
@@ -30,6 +31,9 @@ pub use moved::{Moved, moved_by_others};
 
 /// One folder for each standing lab.
 pub const DIRECTORY: &str = "/run/c1m-lab";
+
+/// A journal has some hundred bytes for each change.
+const LONGEST: u64 = 64 << 20;
 
 /// A change to the machine, with what identifies the thing changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,16 +165,16 @@ impl Journal {
         let directory = directory_of(lab);
         let lock = lock::take(lab, &directory)?;
         let what = || format!("opening the journal of the lab `{lab}` in {}", directory.display());
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(directory.join("journal.jsonl"))
-            .attempt(Exit::Host, what)?;
+        let mut file =
+            lock::open_own(&directory, "journal.jsonl", Readers::Everyone).attempt(Exit::Host, what)?;
         let mut text = String::new();
         file.seek(io::SeekFrom::Start(0)).attempt(Exit::Broke, what)?;
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).attempt(Exit::Broke, what)?;
+        (&file).take(LONGEST + 1).read_to_end(&mut bytes).attempt(Exit::Broke, what)?;
+        if bytes.len() as u64 > LONGEST {
+            let why = format!("it has more than {LONGEST} bytes, which no lab writes");
+            return Err(Error::new(Exit::Leftover, what(), why));
+        }
         text.push_str(&String::from_utf8_lossy(&bytes));
         if !text.is_empty() && !text.ends_with('\n') {
             // A torn last line, from a runner that died writing it: the next line begins afresh.
@@ -308,7 +312,7 @@ pub fn look(lab: &str) -> (Option<Header>, Vec<Standing>) {
 }
 
 fn read_file(path: &Path) -> (Option<Header>, Vec<Standing>) {
-    let text = std::fs::read(path).unwrap_or_default();
+    let text = files::read(path, LONGEST).unwrap_or_default();
     let (header, standing, _) = read_lines(&String::from_utf8_lossy(&text));
     (header, standing)
 }

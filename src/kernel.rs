@@ -1,6 +1,7 @@
 //! The doors to the kernel: whatever changes the machine goes through one of them.
 
 pub mod cgroup;
+pub mod files;
 pub mod netlink;
 pub mod netns;
 pub mod nftables;

@@ -8,6 +8,7 @@
 pub mod cause;
 pub mod error;
 pub mod exit;
+pub mod lines;
 pub mod permitted;
 pub mod units;
 

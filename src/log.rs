@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -33,16 +32,9 @@ pub struct Log {
 }
 
 impl Log {
-    pub fn new(path: Option<&Path>, listeners: Vec<Box<dyn Listener>>) -> Log {
-        let mut trouble = None;
-        let file = path.and_then(|path| match File::create(path) {
-            Ok(file) => Some(BufWriter::new(file)),
-            Err(error) => {
-                trouble = Some(format!("{}: {error}", path.display()));
-                None
-            }
-        });
-        Log { began: Instant::now(), file, listeners, account: Account::default(), trouble }
+    pub fn new(file: Option<File>, listeners: Vec<Box<dyn Listener>>) -> Log {
+        let file = file.map(BufWriter::new);
+        Log { began: Instant::now(), file, listeners, account: Account::default(), trouble: None }
     }
 
     pub fn tell(&mut self, event: Event) {

@@ -4,62 +4,95 @@
 //! It lives as long as its stdin is open. Then it ends its agents and undoes every change: nothing outlives a
 //! connection that dropped.
 
+mod copy;
 mod duty;
 pub mod fingerprint;
 mod post;
 pub mod words;
 
-use std::path::Path;
-use std::time::Duration;
-
 use futures::StreamExt;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::StewardArgs;
+use crate::driver::{AgentId, Heard};
 use crate::error::{Attempt, Result};
 use crate::exit::Exit;
 use crate::journal;
 use crate::kernel::proc;
 use crate::say::say;
-use duty::Duty;
+use duty::{Duty, Voices};
 use post::Post;
 use words::{Ask, Hello, Process, Tell};
 
-/// A runner asks for the time far more often: one that says nothing for so long is cut off.
-const SILENCE: Duration = Duration::from_secs(60);
-
 pub async fn run(args: &StewardArgs) -> Result<Exit> {
     if let Some(folder) = &args.temporary {
-        forget_copy(folder);
+        copy::forget(folder);
     }
     outlive_agents();
-    let listen = |kind| signal(kind).attempt(Exit::Broke, || "listening for signals".to_owned());
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut hangup = listen(SignalKind::hangup())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut ends = Ends::listen()?;
     let mut post = Post::open().attempt(Exit::Host, || "reading what the runner asks".to_owned())?;
     post.tell(Tell::Hello(Box::new(hello(args.reached.as_deref()))));
     let mut duty = Duty::default();
     loop {
-        let until = post.heard_at() + SILENCE;
-        tokio::select! {
-            ask = post.next() => match ask {
-                Some(ask) => obey(&mut duty, &post, ask).await,
-                None => break,
-            },
-            Some((agent, heard)) = duty.heard.next() => post.tell(Tell::Heard { agent, heard }),
-            () = tokio::time::sleep_until(until) => {
-                say(format!("no word from the runner for {} s", SILENCE.as_secs()));
+        match next(&mut ends, &mut post, &mut duty.heard).await {
+            Came::Ask(ask) => obey(&mut duty, &post, ask).await,
+            Came::Heard(agent, heard) => post.tell(Tell::Heard { agent, heard }),
+            Came::Silence if post.has_unread() => {}
+            Came::Silence => {
+                say(format!("no word from the runner for {} s", post::SILENCE.as_secs()));
                 break;
             }
-            _ = terminate.recv() => break,
-            _ = hangup.recv() => break,
-            _ = interrupt.recv() => break,
+            Came::End => break,
         }
     }
     // Nobody is left to be told how this went; what could not be undone stays in the journal.
     let left = duty.leave().await;
     Ok(if left { Exit::Leftover } else { Exit::Done })
+}
+
+enum Came {
+    Ask(Ask),
+    Heard(AgentId, Heard),
+    /// The runner has said nothing for too long.
+    Silence,
+    /// The runner has gone, or a signal says that it is time to go.
+    End,
+}
+
+/// Words that have come are taken before time is said to be over, however late anyone looks; and agents that never stop
+/// talking keep neither from being noticed.
+async fn next(ends: &mut Ends, post: &mut Post, heard: &mut Voices) -> Came {
+    let patience_ends = post.patience_ends();
+    tokio::select! {
+        biased;
+        () = ends.next() => Came::End,
+        ask = post.next() => ask.map_or(Came::End, Came::Ask),
+        () = tokio::time::sleep_until(patience_ends) => Came::Silence,
+        Some((agent, heard)) = heard.next() => Came::Heard(agent, heard),
+    }
+}
+
+/// The signals that end a steward.
+struct Ends([Signal; 3]);
+
+impl Ends {
+    fn listen() -> Result<Ends> {
+        let listen = |kind| signal(kind).attempt(Exit::Broke, || "listening for signals".to_owned());
+        Ok(Ends([
+            listen(SignalKind::terminate())?,
+            listen(SignalKind::hangup())?,
+            listen(SignalKind::interrupt())?,
+        ]))
+    }
+
+    async fn next(&mut self) {
+        let [terminate, hangup, interrupt] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
 }
 
 async fn obey(duty: &mut Duty, post: &Post, ask: Ask) {
@@ -96,14 +129,57 @@ fn hello(reached: Option<&str>) -> Hello {
     }
 }
 
-/// A running program needs its file no more, and agents are started from the running program.
-fn forget_copy(folder: &Path) {
-    if std::env::current_exe().is_ok_and(|exe| exe.parent() == Some(folder)) {
-        let _ = std::fs::remove_dir_all(folder);
-    }
-}
-
 /// When the machine's memory ends, it is an agent that goes: who watches over them must be able to tell.
 fn outlive_agents() {
     let _ = std::fs::write("/proc/self/oom_score_adj", "-900");
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::channel::mpsc::unbounded;
+    use futures::stream::{self, LocalBoxStream, SelectAll};
+
+    use super::*;
+    use crate::agent::Word;
+
+    fn paused<T>(work: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        runtime.expect("a runtime").block_on(work)
+    }
+
+    /// Agents that never stop talking.
+    fn chatter() -> Voices {
+        let says = (AgentId::Swarm(0), Heard::Word(Word::Ramped));
+        let voice: LocalBoxStream<'static, _> = stream::repeat(says).boxed_local();
+        let mut voices = SelectAll::new();
+        voices.push(voice);
+        voices
+    }
+
+    #[test]
+    fn words_that_have_come_are_taken_however_late() {
+        paused(async {
+            let mut ends = Ends::listen().expect("signals");
+            for _ in 0..100 {
+                let (ask, asks) = unbounded();
+                let mut post = Post::of(asks);
+                tokio::time::sleep(2 * post::SILENCE).await;
+                ask.unbounded_send(Ask::Time).expect("it is open");
+                let came = next(&mut ends, &mut post, &mut chatter()).await;
+                assert!(matches!(came, Came::Ask(Ask::Time)));
+            }
+        });
+    }
+
+    #[test]
+    fn silence_is_noticed_however_much_agents_talk() {
+        paused(async {
+            let mut ends = Ends::listen().expect("signals");
+            let (_ask, asks) = unbounded();
+            let (mut post, mut voices) = (Post::of(asks), chatter());
+            assert!(matches!(next(&mut ends, &mut post, &mut voices).await, Came::Heard(..)));
+            tokio::time::sleep(post::SILENCE).await;
+            assert!(matches!(next(&mut ends, &mut post, &mut voices).await, Came::Silence));
+        });
+    }
 }

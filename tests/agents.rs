@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::*;
@@ -50,7 +50,9 @@ fn descriptors(agent: u32) {
         let target = std::fs::read_link(format!("{folder}/{name}")).expect("a descriptor");
         let target = target.display().to_string();
         match name.parse::<u32>().expect("a number") {
-            0 | 1 => assert!(target.starts_with("pipe:"), "{name}: {target}"),
+            // Descriptors come over its stdin, which a pipe could not carry.
+            0 => assert!(target.starts_with("socket:"), "{name}: {target}"),
+            1 => assert!(target.starts_with("pipe:"), "{name}: {target}"),
             2 => assert_eq!(target, "/dev/null"),
             _ if target == "anon_inode:[eventpoll]" => epolls += 1,
             _ => assert!(target.starts_with("socket:"), "{name}: {target}"),
@@ -78,6 +80,42 @@ fn a_standing_lab_is_shown_and_entered() {
     let unknown = run(&["exec", &format!("{}/client-9", lab.name), "--", "true"]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(stderr(&unknown).contains(&node), "{}", stderr(&unknown));
+}
+
+/// The name of a node leads to another namespace: what is run in the node must not run there.
+#[test]
+fn a_name_that_leads_elsewhere_is_not_entered() {
+    need_root();
+    let lab = TestLab::new("name");
+    // Reactors that are started in mid-ramp, too, go where the first one is.
+    let text =
+        "connections: 3K\nclients: {count: 2}\nhold: 0s\nramp: {rate: 1K}\nlimits: {server: {nofile: 800}}";
+    let (file, out) = (lab.file(text), lab.out());
+    let runner = c1m_lab(&["up", &file, "--quiet", "--out", &out]).spawn().expect("c1m-lab runs");
+    let mut kept = Kept { runner, _told: None };
+    let name = format!("c1m-{}-server", lab.name);
+    let path = format!("/run/netns/{name}");
+    wait_for("the first connections", Duration::from_secs(20), || {
+        let status = lab.status();
+        let mut nodes = status["nodes"].as_array().into_iter().flatten();
+        nodes.any(|node| node["namespace"] == *name && node["tcp_sockets"].as_u64() > Some(100))
+    });
+    // This test's own: a bind on top of the node's name.
+    let bound = Command::new("mount").args(["--bind", "/proc/self/ns/net", &path]).status();
+    assert!(bound.expect("mount(1) is there").success());
+    let output = run(&["exec", &format!("{}/server", lab.name), "--", "true"]);
+    let ended = kept.ends_with();
+    assert!(Command::new("umount").arg(&path).status().expect("umount(1) is there").success());
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains("is not the lab's"), "{}", stderr(&output));
+    // What it leaves alone on its way down is the name that it did not make.
+    let report = std::fs::read_to_string(lab.folder.join("out/report.json")).expect("a report");
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!((ended, &report["established"]), (Some(0), &3_000.into()), "{report:#}");
+    assert!(report["server"]["processes"].as_u64() > Some(3), "{report:#}");
+    // It is another's name until here; now it leads to nothing.
+    let _ = Command::new("umount").arg(&path).stderr(Stdio::null()).status();
+    let _ = std::fs::remove_file(&path);
 }
 
 #[test]

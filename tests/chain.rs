@@ -2,7 +2,12 @@
 
 mod common;
 
+use std::fs::File;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
+
 use common::*;
+use nix::sched::{CloneFlags, setns};
 use serde_json::Value;
 
 #[test]
@@ -29,6 +34,38 @@ fn a_chain_of_reactors_takes_ten_thousand() {
     // Each but the last is filled to its capacity before the next takes over.
     assert!(full.iter().all(|share| *share == 1_170) && *last <= 1_170, "{shares:?}");
     lab.assert_gone();
+}
+
+/// Whoever is in the node's namespace, be it as root: there is no name by which a reactor gives its listeners away.
+#[test]
+fn a_stranger_gets_no_listeners() {
+    need_root();
+    let lab = TestLab::new("stranger");
+    // The first is full, the second accepts, the third stands by.
+    let _kept = lab.keep("connections: 1500\nhold: 0s\nlimits: {server: {nofile: 1200}}");
+    let namespace =
+        File::open(format!("/run/netns/c1m-{}-server", lab.name)).expect("the server's namespace");
+    for user in [0, 4711] {
+        let namespace = namespace.try_clone().expect("a copy");
+        let lab = lab.name.clone();
+        let stranger = std::thread::spawn(move || {
+            setns(namespace, CloneFlags::CLONE_NEWNET).expect("root may enter");
+            let user = rustix::thread::Uid::from_raw(user);
+            rustix::thread::set_thread_res_uid(user, user, user).expect("root may become anyone");
+            let sockets = std::fs::read_to_string("/proc/thread-self/net/unix").expect("a table");
+            let named: Vec<&str> =
+                sockets.lines().filter(|line| line.contains('@') && line.contains("c1m-lab")).collect();
+            assert_eq!(named, [""; 0], "a socket that anyone may connect to");
+            // As the reactors were met once.
+            for place in 0..3 {
+                let name = format!("c1m-lab/{lab}/reactor-{place}");
+                let address = SocketAddr::from_abstract_name(name).expect("a name");
+                let error = UnixStream::connect_addr(&address).expect_err("nobody is there");
+                assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+            }
+        });
+        stranger.join().expect("nothing was given away");
+    }
 }
 
 /// What each reactor accepted, in the order of the chain.

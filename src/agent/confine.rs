@@ -7,6 +7,7 @@ use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets, CpuSet, Gid, Uid};
 use serde::{Deserialize, Serialize};
 
+use super::given::{Ends, Given};
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::kernel::netns;
@@ -14,9 +15,9 @@ use crate::kernel::netns;
 /// The cell that the runner asks for, on the agent's command line.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
-    /// The network namespace to enter.
+    /// Descriptors come over stdin first: a network namespace to enter, ways to other agents.
     #[arg(long)]
-    pub netns: Option<PathBuf>,
+    pub given: bool,
     /// Descriptors this process may open.
     #[arg(long)]
     pub nofile: Option<u64>,
@@ -39,9 +40,6 @@ impl Cell {
     pub fn to_args(&self) -> Vec<String> {
         let mut args = Vec::new();
         let mut flag = |name: &str, value: String| args.extend([format!("--{name}"), value]);
-        if let Some(netns) = &self.netns {
-            flag("netns", netns.display().to_string());
-        }
         if let Some(nofile) = self.nofile {
             flag("nofile", nofile.to_string());
         }
@@ -57,16 +55,23 @@ impl Cell {
         if let Some(parent) = self.parent {
             flag("parent", parent.to_string());
         }
+        if self.given {
+            args.push("--given".to_owned());
+        }
         args
     }
 
-    /// Enters the cell. The order matters: each step needs a privilege that a later one gives up.
-    pub fn enter(&self) -> Result<()> {
+    /// Enters the cell. The order matters: each step needs a privilege that a later one gives up. Returns the ways
+    /// to other agents that were given with it.
+    pub fn enter(&self) -> Result<Ends> {
         close_inherited();
         be_the_first_to_go();
-        if let Some(path) = &self.netns {
-            netns::enter(path)
-                .attempt(Exit::Host, || format!("entering the network namespace {}", path.display()))?;
+        let what = || "taking the descriptors that an agent is given".to_owned();
+        let given = if self.given { Given::receive(std::io::stdin()) } else { Ok(Given::default()) };
+        let Given { namespace, ends } = given.attempt(Exit::Broke, what)?;
+        if let Some(namespace) = namespace {
+            netns::enter(namespace)
+                .attempt(Exit::Host, || "entering the node's network namespace".to_owned())?;
         }
         for cgroup in &self.cgroup {
             std::fs::write(cgroup, "0").attempt(Exit::Host, || format!("joining {}", cgroup.display()))?;
@@ -81,7 +86,8 @@ impl Cell {
                 .attempt(Exit::Host, || format!("running on CPUs {:?}", self.cpus))?;
         }
         self.give_up_privileges()?;
-        self.follow_parent()
+        self.follow_parent()?;
+        Ok(ends)
     }
 
     fn give_up_privileges(&self) -> Result<()> {
@@ -115,7 +121,7 @@ impl Cell {
 }
 
 /// Whatever the runner inherited from its shell and left open is not for agents.
-fn close_inherited() {
+pub fn close_inherited() {
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
     let numbers: Vec<i32> =
         entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();

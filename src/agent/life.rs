@@ -1,8 +1,7 @@
 //! An agent's life: the cell, the first order, then events and orders until stdin closes.
 
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixListener;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
@@ -10,7 +9,8 @@ use mio::{Interest, Token};
 
 use super::confine::Cell;
 use super::errno;
-use super::handover::{self, Predecessor, Successor};
+use super::given::Ends;
+use super::handover::{Predecessor, Successor};
 use super::hold::Passes;
 use super::mail::{Letters, Mailbox};
 use super::out_of_sight;
@@ -29,14 +29,15 @@ const TELL: Duration = Duration::from_millis(100);
 const GATHER: Duration = Duration::from_millis(1);
 
 pub fn run(cell: &Cell) -> Result<Exit> {
-    if let Err(error) = cell.enter() {
-        return fail(error);
-    }
+    let ends = match cell.enter() {
+        Ok(ends) => ends,
+        Err(error) => return fail(error),
+    };
     let ended = match Mailbox::first_order() {
         Ok(None) => return Ok(Exit::Done),
         Ok(Some((mail, Order::Reactor(order)))) => {
             name_process(c"c1m-lab-reactor");
-            out_of_sight::run(move || reactor(mail, &order))
+            out_of_sight::run(move || reactor(mail, &order, ends))
         }
         Ok(Some((mail, Order::Swarm(order)))) => {
             name_process(c"c1m-lab-swarm");
@@ -78,12 +79,11 @@ fn private_bytes() -> Option<u64> {
 }
 
 const MAIL: usize = 0;
-const OFFER: usize = 1;
+const SUCCESSOR: usize = 1;
 const PREDECESSOR: usize = 2;
 
 /// A reactor and its neighbours in the chain.
 struct Link {
-    offer: UnixListener,
     predecessor: Option<Predecessor>,
     successor: Option<Successor>,
     full: bool,
@@ -101,14 +101,13 @@ enum Drain {
     Done,
 }
 
-fn reactor(mut mail: Mailbox, order: &ReactorOrder) -> io::Result<()> {
+fn reactor(mut mail: Mailbox, order: &ReactorOrder, ends: Ends) -> io::Result<()> {
     let empty = private_bytes();
     let mut reactor = Reactor::new(order.capacity)?;
     let token = |place: usize| Token(reactor::OUTSIDE + place);
     let mut link = Link {
-        offer: handover::offer(&order.chain, order.place)?,
         predecessor: None,
-        successor: None,
+        successor: ends.after.map(Successor::new).transpose()?,
         full: false,
         drain: Drain::NotYet,
         asked: false,
@@ -121,13 +120,18 @@ fn reactor(mut mail: Mailbox, order: &ReactorOrder) -> io::Result<()> {
             })?;
         reactor.adopt(listeners);
     } else {
-        let (predecessor, listeners) = Predecessor::meet(&order.chain, order.place - 1)?;
-        let raw = std::os::fd::AsFd::as_fd(&predecessor).as_raw_fd();
+        let before =
+            ends.before.ok_or_else(|| io::Error::other("no way to the reactor before it was given"))?;
+        let (predecessor, listeners) = Predecessor::meet(before)?;
+        let raw = predecessor.as_fd().as_raw_fd();
         reactor.registry().register(&mut SourceFd(&raw), token(PREDECESSOR), Interest::READABLE)?;
         link.predecessor = Some(predecessor);
         reactor.adopt(listeners);
     }
-    reactor.registry().register(&mut SourceFd(&link.offer.as_raw_fd()), token(OFFER), Interest::READABLE)?;
+    if let Some(successor) = &link.successor {
+        let raw = successor.as_fd().as_raw_fd();
+        reactor.registry().register(&mut SourceFd(&raw), token(SUCCESSOR), Interest::READABLE)?;
+    }
     mail.watch(reactor.registry(), token(MAIL))?;
     ready(&mut mail, empty)?;
 
@@ -159,8 +163,10 @@ fn reactor(mut mail: Mailbox, order: &ReactorOrder) -> io::Result<()> {
                         return Ok(());
                     }
                 }
-                OFFER if link.successor.is_none() => {
-                    link.successor = Successor::meet(&link.offer, reactor.listeners())?;
+                SUCCESSOR => {
+                    if let Some(successor) = &mut link.successor {
+                        successor.meet(reactor.listeners());
+                    }
                 }
                 PREDECESSOR => {
                     let begins = link.predecessor.as_mut().is_some_and(Predecessor::says_begin);
@@ -176,7 +182,7 @@ fn reactor(mut mail: Mailbox, order: &ReactorOrder) -> io::Result<()> {
         link.full |= turn.full;
         if link.full
             && reactor.accepting()
-            && let Some(successor) = &link.successor
+            && let Some(successor) = link.successor.as_ref().filter(|successor| successor.stands_by())
         {
             // The successor may have died meanwhile; its end is the runner's to notice.
             let _ = successor.begin();

@@ -8,20 +8,29 @@
 //! `/proc/<pid>/task/<tid>/fd` shows these.
 
 use std::io;
+use std::sync::mpsc;
 use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
 
+use super::confine::close_inherited;
 use crate::kernel::threads;
 
-/// Runs this in a thread with descriptors of its own, and waits for it. What it inherited stays open in the first
-/// thread as well, until the process ends.
+/// Runs this in a thread with descriptors of its own, and waits for it. Of what it takes there nothing but the three
+/// streams stays open in the first thread.
 pub fn run(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    let (apart, is_apart) = mpsc::channel();
     let worker = thread::Builder::new().spawn(move || {
         // Where the kernel refuses, they are seen: no reason not to run.
-        let _ = unshare(CloneFlags::CLONE_FILES);
+        if unshare(CloneFlags::CLONE_FILES).is_ok() {
+            let _ = apart.send(());
+        }
+        drop(apart);
         work()
     });
     let worker = worker.map_err(threads::said)?;
+    if is_apart.recv().is_ok() {
+        close_inherited();
+    }
     worker.join().unwrap_or_else(|_| Err(io::Error::other("the agent's thread panicked")))
 }

@@ -1,15 +1,14 @@
 //! `c1m-lab docs DIR` and `c1m-lab man DIR`: write the pages that are rendered from the code.
 
-use std::path::Path;
-
 use crate::cli::DocsArgs;
 use crate::docs;
 use crate::error::{Attempt, Result};
 use crate::exit::Exit;
+use crate::report::folder::write_for_user;
 
 pub fn run(args: &DocsArgs) -> Result<Exit> {
     for page in docs::pages() {
-        write(&args.dir.join(page.name), page.text.as_bytes())?;
+        write_for_user(&args.dir.join(page.name), page.text.as_bytes())?;
     }
     Ok(Exit::Done)
 }
@@ -17,11 +16,7 @@ pub fn run(args: &DocsArgs) -> Result<Exit> {
 pub fn man(args: &DocsArgs) -> Result<Exit> {
     let pages = docs::manual::pages().attempt(Exit::Broke, || "rendering the manual pages".to_owned())?;
     for page in pages {
-        write(&args.dir.join(page.name), &page.text)?;
+        write_for_user(&args.dir.join(page.name), &page.text)?;
     }
     Ok(Exit::Done)
-}
-
-fn write(path: &Path, text: &[u8]) -> Result<()> {
-    std::fs::write(path, text).attempt(Exit::Broke, || format!("writing {}", path.display()))
 }

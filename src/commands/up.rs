@@ -33,6 +33,7 @@ const NEEDED: [(Capability, &str); 2] = [
 ];
 
 pub fn run(args: &UpArgs) -> Result<Exit> {
+    args.junit.as_deref().map_or(Ok(()), folder::check_for_user)?;
     let ended = run_lab(args);
     let told_to_junit = args.junit.as_ref().map_or(Exit::Done, |file| {
         let xml = match &ended {
@@ -41,7 +42,7 @@ pub fn run(args: &UpArgs) -> Result<Exit> {
                 junit::of_error(&args.lab.file.display().to_string(), error)
             }
         };
-        told(folder::write_for_user(file, &xml))
+        told(folder::write_for_user(file, xml.as_bytes()))
     });
     let ended = ended?;
     ended.failure.map_or(Ok(ended.exit.max(told_to_junit)), Err)
@@ -236,11 +237,14 @@ async fn live<D: Driver>(
     (show, keep): (Show, bool),
 ) -> (Report, Option<Error>) {
     let screen: Box<dyn Listener> = Box::new(Screen::new(show, plan));
-    let events = folder.file("events.jsonl");
-    let mut log = Log::new(Some(&events), vec![screen]);
+    let (events, trouble) = match folder.begin("events.jsonl") {
+        Ok(events) => (Some(events), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let mut log = Log::new(events, vec![screen]);
+    log.trouble = trouble;
     let (driver, result) = Run::new(plan, driver, &mut log, interrupts).live(keep).await;
     log.flush();
-    folder.give_away(&events);
     if let Some(trouble) = &log.trouble {
         say(format!("warning: not all events are in the run's folder: {trouble}"));
     }

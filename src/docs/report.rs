@@ -12,11 +12,16 @@ const INTRODUCTION: &str = "\
 # report.json
 
 Every run leaves a folder, `runs/<lab>-<time in UTC>/` or the one named with `--out`. It belongs to the user
-who called sudo. Three files are in it:
+who called sudo. A run that was refused leaves none. Three files are in it:
 
 - `plan.json`: everything that was decided before the run; `c1m-lab plan --json` prints the same.
 - `events.jsonl`: everything that happened, one JSON object in a line, `ms` being the time since the start.
 - `report.json`: what it came to. `c1m-lab up --json` prints it on stdout.
+
+An earlier run's files in a folder named with `--out` are replaced by whole new ones. Only an ordinary file with one
+name is: one of the user's, of root's, or of whose folder it is. Anything else of that name, as a link, is left as it
+is, and the run is refused before it begins. So it is with `--junit FILE`. As root, c1m-lab follows a link on the way
+to the folder only if it is root's, where nobody else may write: name the folder itself.
 
 A field that could not be measured is `null`, and `not_measured` says why. No figure is an estimate.
 

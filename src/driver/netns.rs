@@ -5,6 +5,7 @@ mod strike;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::chain::Chain;
 use super::{AgentId, Built, Driver, Part, Remains, Started, node_of, process, settings};
 use crate::agent::confine::Cell;
 use crate::error::{Attempt, Error, Result};
@@ -32,6 +33,7 @@ pub struct NetnsDriver {
     journal: Journal,
     host_cgroup: Cgroup,
     namespaces: Vec<Namespace>,
+    chain: Chain,
     /// By node: the cgroup with its memory limit.
     cgroups: BTreeMap<usize, PathBuf>,
     /// The process of each agent, and since when it is there.
@@ -46,6 +48,7 @@ impl NetnsDriver {
             journal,
             host_cgroup,
             namespaces: Vec::new(),
+            chain: Chain::default(),
             cgroups: BTreeMap::new(),
             agents: BTreeMap::new(),
             eyes: None,
@@ -200,7 +203,7 @@ impl Driver for NetnsDriver {
         for agent in agents {
             let node = node_of(plan, *agent);
             let cell = Cell {
-                netns: Some(netns::path(&plan.nodes[node].namespace)),
+                given: true,
                 nofile: Some(match agent {
                     AgentId::Reactor(_) => plan.reactors.nofile,
                     AgentId::Swarm(index) => plan.swarms[*index as usize].nofile,
@@ -210,7 +213,8 @@ impl Driver for NetnsDriver {
                 user: plan.agent_user,
                 parent: i32::try_from(std::process::id()).ok(),
             };
-            let one = process::start(&agent.to_string(), &cell)?;
+            let given = self.chain.given_to(*agent, Some(self.namespaces[node].file()))?;
+            let one = process::start(*agent, &cell, given)?;
             let start_time = proc::start_time(Some(one.pid)).unwrap_or(0);
             changes.push(Change::Process { name: agent.to_string(), pid: one.pid, start_time });
             self.agents.insert(*agent, (one.pid, start_time));

@@ -1,14 +1,18 @@
 //! Virtual machines that Vagrant keeps, as machines that ssh reaches.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
+
+/// Some hundred bytes for each machine are usual.
+const MOST_TOLD: u64 = 1 << 20;
+const MOST_COMPLAINTS: u64 = 16 << 10;
 
 /// The folder of a Vagrantfile.
 pub struct Vagrant {
@@ -87,12 +91,23 @@ impl Vagrant {
     }
 
     fn ask(&self, arguments: &[&str]) -> Result<String> {
-        let output = self.command(arguments).output().map_err(|why| self.not_started(arguments, &why))?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        let mut command = self.command(arguments);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|why| self.not_started(arguments, &why))?;
+        let told = hear(&mut child);
+        if told.is_err() {
+            let _ = child.kill();
         }
-        let told = String::from_utf8_lossy(&output.stderr);
-        let told = if told.trim().is_empty() { output.status.to_string() } else { told.trim().to_owned() };
+        let status = child.wait().attempt(Exit::Broke, || self.what(arguments))?;
+        let (stdout, stderr) = told.attempt(Exit::Host, || self.what(arguments))?;
+        if status.success() {
+            return Ok(String::from_utf8_lossy(&stdout).into_owned());
+        }
+        let told = String::from_utf8_lossy(&stderr);
+        let told = if told.trim().is_empty() { status.to_string() } else { told.trim().to_owned() };
         Err(Error::host(self.what(arguments), told))
     }
 
@@ -108,6 +123,28 @@ impl Vagrant {
         Error::host(self.what(arguments), why)
             .remedy("install vagrant, and a provider: libvirt or VirtualBox")
     }
+}
+
+/// All that a command says on stdout, and the beginning of what it says on stderr.
+fn hear(child: &mut Child) -> std::io::Result<(Vec<u8>, Vec<u8>)> {
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let (out, complaints) = (child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        let complaints = complaints.map(|complaints| {
+            std::thread::Builder::new().spawn_scoped(scope, || {
+                let mut complaints = complaints;
+                let _ = (&mut complaints).take(MOST_COMPLAINTS).read_to_end(&mut stderr);
+                // Else it would wait until somebody reads on.
+                let _ = std::io::copy(&mut complaints, &mut std::io::sink());
+            })
+        });
+        complaints.transpose()?;
+        out.map_or(Ok(0), |out| out.take(MOST_TOLD + 1).read_to_end(&mut stdout)).map(|_| ())
+    })?;
+    if stdout.len() as u64 > MOST_TOLD {
+        return Err(std::io::Error::other(format!("it said more than {MOST_TOLD} bytes")));
+    }
+    Ok((stdout, stderr))
 }
 
 impl SshConfig {

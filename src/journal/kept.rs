@@ -3,13 +3,15 @@
 //! The journal lies in `/run`, which is as empty after a reboot as the lab's namespaces are gone. A setting
 //! may have been made to last meanwhile: `/var/lib/c1m-lab/<lab>.json` knows what it was before.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Header, Standing};
+use super::{Change, Header, LONGEST, Standing};
+use crate::kernel::files::{self, Dir};
 
 /// One file for each lab that has moved a setting.
 pub const DIRECTORY: &str = "/var/lib/c1m-lab";
@@ -57,24 +59,28 @@ impl Kept {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
                 Err(_) => {}
             }
-            let mut file = File::create(new_path(lab))?;
+            let dir = Dir::open_own(Path::new(DIRECTORY))?;
+            let (unfinished, whole) = (unfinished(lab), file_name(lab));
+            // What another left of it, or put there: it is not written to.
+            let _ = dir.remove(&unfinished);
+            let mut file = dir.create(&unfinished)?;
             file.write_all(&text)?;
             file.sync_all()?;
-            fs::rename(new_path(lab), path(lab))?;
-            File::open(DIRECTORY)?.sync_all()
+            dir.rename(&unfinished, &whole)?;
+            dir.sync()
         };
         // Once more, because the last lab to end takes the folder away, perhaps in between.
         write().or_else(|_| write())
     }
 }
 
-fn path(lab: &str) -> PathBuf {
-    Path::new(DIRECTORY).join(format!("{lab}.json"))
+fn file_name(lab: &str) -> OsString {
+    format!("{lab}.json").into()
 }
 
-/// Where it is written until it is whole.
-fn new_path(lab: &str) -> PathBuf {
-    Path::new(DIRECTORY).join(format!("{lab}.json.new"))
+/// As which it is written until it is whole.
+fn unfinished(lab: &str) -> OsString {
+    format!("{lab}.json.new").into()
 }
 
 /// The labs of which there is a copy.
@@ -86,12 +92,13 @@ pub fn labs() -> Vec<String> {
 
 /// None: there is none, or it cannot be read.
 pub fn look(lab: &str) -> Option<(Header, Vec<Standing>)> {
-    Kept::read(&fs::read(path(lab)).ok()?).ok()
+    let path = Path::new(DIRECTORY).join(file_name(lab));
+    Kept::read(&files::read(&path, LONGEST).ok()?).ok()
 }
 
 pub fn remove(lab: &str) -> io::Result<()> {
-    for path in [new_path(lab), path(lab)] {
-        match fs::remove_file(path) {
+    for name in [unfinished(lab), file_name(lab)] {
+        match fs::remove_file(Path::new(DIRECTORY).join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }

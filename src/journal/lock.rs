@@ -1,7 +1,9 @@
 //! The lock of a lab: whoever holds it may change what its journal says.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,6 +12,7 @@ use rustix::fs::FlockOperation;
 use super::read_file;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
+use crate::kernel::files::{Dir, Readers};
 
 /// How long a lock may outlive its runner: a process that it was just starting has it too, until it runs its own
 /// program; and whoever takes the lab down meanwhile has it.
@@ -55,10 +58,7 @@ fn open(lab: &str, directory: &Path) -> Result<File> {
         let made = std::fs::create_dir_all(directory);
         let made = made.attempt(Exit::Host, || format!("making {}", directory.display()));
         let opened = made.and_then(|()| {
-            let mut options = OpenOptions::new();
-            // Whoever can open it can lock it: that is for root.
-            options.read(true).append(true).create(true).mode(0o600);
-            let opened = options.open(directory.join("lock"));
+            let opened = open_own(directory, "lock", Readers::Own);
             opened.attempt(Exit::Host, || {
                 format!("opening the lock of the lab `{lab}` in {}", directory.display())
             })
@@ -71,6 +71,11 @@ fn open(lab: &str, directory: &Path) -> Result<File> {
             }
         }
     }
+}
+
+/// A file of the lab's folder. Both are ours alone: nothing else that has their names is opened.
+pub fn open_own(directory: &Path, name: &str, readers: Readers) -> io::Result<File> {
+    Dir::open_own(directory)?.append_to_own(OsStr::new(name), readers)
 }
 
 /// Whether this is the lock that others find there, and not one that was taken away with a lab that ended.

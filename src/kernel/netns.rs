@@ -2,6 +2,7 @@
 
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -163,9 +164,22 @@ pub fn open(name: &str) -> io::Result<Namespace> {
     Namespace::new(name, &NetNs::get_from_env(name, Names::usual()).map_err(io::Error::other)?)
 }
 
+/// Opens the namespace that has a name, if it is still this one; none: another has the name, or nothing has.
+/// Whoever goes on by what was opened is in the one that was compared, whatever has the name by then.
+pub fn open_if(name: &str, identity: Identity) -> Option<Namespace> {
+    open(name).ok().filter(|namespace| namespace.identity == identity && is_namespace(&namespace.file))
+}
+
+/// Identities compare only among namespaces: a file elsewhere may have the same number.
+fn is_namespace(file: &File) -> bool {
+    let device = |meta: io::Result<Metadata>| meta.map(|meta| meta.dev()).ok();
+    let ours = device(Path::new("/proc/self/ns/net").metadata());
+    ours.is_some() && device(file.metadata()) == ours
+}
+
 /// Moves this thread into a namespace, for good.
-pub fn enter(path: &Path) -> io::Result<()> {
-    setns(File::open(path)?, CloneFlags::CLONE_NEWNET).map_err(io::Error::from)
+pub fn enter(namespace: impl AsFd) -> io::Result<()> {
+    setns(namespace, CloneFlags::CLONE_NEWNET).map_err(io::Error::from)
 }
 
 /// Takes the name away; the namespace goes when its last user has gone.

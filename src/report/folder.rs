@@ -1,49 +1,54 @@
 //! The folder of a run: `runs/<name>-<time>/` with plan.json, events.jsonl and report.json.
 
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use crate::error::{Attempt, Result};
+use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
-use rustix::fs::{Gid, Uid};
+use crate::kernel::files::{Dir, Made, Owner};
 
 /// Where runs are kept when no `--out` is given.
 pub const RUNS: &str = "runs";
 
+/// What is written into a run's folder.
+const NAMES: [&str; 4] = ["plan.json", "events.jsonl", "report.json", "ladder.json"];
+
+/// Runs of one lab that begin in the same second, at most.
+const MOST_AT_ONCE: u32 = 1000;
+
 pub struct Folder {
     pub path: PathBuf,
-    /// Who called sudo: the folder is theirs, not root's.
-    owner: Option<(u32, u32)>,
+    dir: Dir,
+    /// Who called sudo: what is made is theirs, not root's.
+    owner: Owner,
+    /// Those that were made for it: without a file in it they go again.
+    _made: Vec<Made>,
 }
 
 impl Folder {
-    /// Makes the folder, under a name that nobody has taken.
+    /// Makes the folder, under a name that nobody has taken; one that the user names may be there already.
     pub fn create(out: Option<&Path>, lab: &str) -> Result<Folder> {
         let owner = sudo_user();
-        let path = match out {
-            Some(path) => path.to_owned(),
-            None => free_name(Path::new(RUNS), lab),
+        let made = match out {
+            Some(path) => Dir::make(path, owner),
+            None => make_new(Path::new(RUNS), lab, owner),
         };
-        let mut made = Vec::new();
-        let mut missing = Some(path.as_path());
-        while let Some(one) = missing.filter(|one| !one.as_os_str().is_empty() && !one.exists()) {
-            made.push(one.to_owned());
-            missing = one.parent();
+        let shown = out.unwrap_or(Path::new(RUNS)).display();
+        let refused = |what: String, why: io::Error| {
+            Error::new(Exit::Input, what, why).remedy("name another with `--out DIR`")
+        };
+        let (dir, made) = made.map_err(|why| refused(format!("making the run's folder {shown}"), why))?;
+        for name in NAMES {
+            let what = || format!("writing {name} in the run's folder {shown}");
+            dir.check(OsStr::new(name), owner).map_err(|why| refused(what(), why))?;
         }
-        std::fs::create_dir_all(&path).map_err(|error| {
-            crate::error::Error::new(
-                Exit::Input,
-                format!("making the run's folder {}", path.display()),
-                error,
-            )
-            .remedy("name another with `--out DIR`")
-        })?;
-        let path = path.canonicalize().attempt(Exit::Broke, || format!("finding {}", path.display()))?;
-        let folder = Folder { path, owner };
-        made.iter().for_each(|one| folder.give_away(one));
-        Ok(folder)
+        let path = dir.path().attempt(Exit::Broke, || format!("finding {shown}"))?;
+        Ok(Folder { path, dir, owner, _made: made })
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -53,47 +58,78 @@ impl Folder {
     pub fn write(&self, name: &str, value: &impl Serialize) -> Result<PathBuf> {
         let path = self.file(name);
         let what = || format!("writing {}", path.display());
-        let mut text = serde_json::to_string_pretty(value).attempt(Exit::Broke, what)?;
-        text.push('\n');
-        std::fs::write(&path, text).attempt(Exit::Broke, what)?;
-        self.give_away(&path);
+        let mut text = serde_json::to_vec_pretty(value).attempt(Exit::Broke, what)?;
+        text.push(b'\n');
+        self.now().write(OsStr::new(name), &text, self.owner).attempt(Exit::Broke, what)?;
         Ok(path)
     }
 
-    pub fn give_away(&self, path: &Path) {
-        give(path, self.owner);
+    /// A file that is written bit by bit.
+    pub fn begin(&self, name: &str) -> Result<File> {
+        let file = self.dir.begin(OsStr::new(name), self.owner).and_then(|new| new.publish());
+        file.attempt(Exit::Broke, || format!("writing {}", self.file(name).display()))
+    }
+
+    /// The folder as it is mounted now. Where its path leads to another, it is still the one that was made.
+    fn now(&self) -> Dir {
+        let found = Dir::open(&self.path).ok().filter(|found| found.is_same(&self.dir));
+        found.unwrap_or_else(|| self.dir.clone())
     }
 }
 
 /// Writes a file where the user wants it; its folder is made if it is missing.
-pub fn write_for_user(path: &Path, text: &str) -> Result<()> {
-    let what = || format!("writing {}", path.display());
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).attempt(Exit::Broke, what)?;
-    }
-    std::fs::write(path, text).attempt(Exit::Broke, what)?;
-    give(path, sudo_user());
-    Ok(())
+pub fn write_for_user(path: &Path, text: &[u8]) -> Result<()> {
+    let owner = sudo_user();
+    let write = || {
+        let (folder, name) = apart(path)?;
+        let (dir, _made) = Dir::make(folder, owner)?;
+        dir.write(name, text, owner)
+    };
+    write().attempt(Exit::Broke, || format!("writing {}", path.display()))
 }
 
-/// A file that cannot be given away is still readable by everyone.
-fn give(path: &Path, owner: Option<(u32, u32)>) {
-    if let Some((uid, gid)) = owner {
-        let _ = rustix::fs::chown(path, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-    }
+/// Whether that can be done, as far as it is known before.
+pub fn check_for_user(path: &Path) -> Result<()> {
+    let check = || {
+        let (folder, name) = apart(path)?;
+        match Dir::open(folder) {
+            Ok(dir) => dir.check(name, sudo_user()).map(drop),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    };
+    check().map_err(|why| {
+        Error::new(Exit::Input, format!("writing {}", path.display()), why).remedy("name another file")
+    })
 }
 
-fn sudo_user() -> Option<(u32, u32)> {
+/// The folder of a file, and its name there.
+fn apart(path: &Path) -> io::Result<(&Path, &OsStr)> {
+    let no_file = || io::Error::other("it is no name of a file");
+    Ok((path.parent().ok_or_else(no_file)?, path.file_name().ok_or_else(no_file)?))
+}
+
+fn sudo_user() -> Owner {
     let number = |name: &str| std::env::var(name).ok()?.parse().ok();
     rustix::process::getuid().is_root().then_some(())?;
     Some((number("SUDO_UID")?, number("SUDO_GID")?))
 }
 
-fn free_name(runs: &Path, lab: &str) -> PathBuf {
+fn make_new(runs: &Path, lab: &str, owner: Owner) -> io::Result<(Dir, Vec<Made>)> {
     let stamp = stamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO));
-    let first = runs.join(format!("{lab}-{stamp}"));
-    let others = (2..).map(|number| runs.join(format!("{lab}-{stamp}-{number}")));
-    std::iter::once(first.clone()).chain(others).find(|path| !path.exists()).unwrap_or(first)
+    let (runs, mut made) = Dir::make(runs, owner)?;
+    for number in 1..MOST_AT_ONCE {
+        let more = if number == 1 { String::new() } else { format!("-{number}") };
+        match runs.make_new(&OsString::from(format!("{lab}-{stamp}{more}")), owner) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+            Ok((dir, one)) => {
+                made.insert(0, one);
+                return Ok((dir, made));
+            }
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// `20261121-051500`, in UTC.

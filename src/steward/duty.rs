@@ -12,6 +12,7 @@ use tokio::io::AsyncWrite;
 use super::words::{Preparation, Process};
 use crate::agent::Order;
 use crate::agent::confine::Cell;
+use crate::driver::chain::Chain;
 use crate::driver::{AgentId, Heard, process, settings};
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
@@ -24,14 +25,18 @@ use crate::spec::Blow;
 use crate::teardown::{self, Outcome};
 use crate::units::Address;
 
+/// Everything that agents say.
+pub type Voices = SelectAll<LocalBoxStream<'static, (AgentId, Heard)>>;
+
 #[derive(Default)]
 pub struct Duty {
     journal: Option<Journal>,
     eyes: Option<Eyes>,
+    chain: Chain,
     /// The process of each agent, and since when it is there.
     processes: BTreeMap<AgentId, (u32, u64)>,
     orders: BTreeMap<AgentId, Pin<Box<dyn AsyncWrite>>>,
-    pub heard: SelectAll<LocalBoxStream<'static, (AgentId, Heard)>>,
+    pub heard: Voices,
 }
 
 impl Duty {
@@ -71,8 +76,8 @@ impl Duty {
         let (mut processes, mut changes) =
             (Vec::with_capacity(agents.len()), Vec::with_capacity(agents.len()));
         for (agent, cell) in agents {
-            let cell = Cell { parent: i32::try_from(std::process::id()).ok(), ..cell };
-            let started = process::start(&agent.to_string(), &cell)?;
+            let cell = Cell { parent: i32::try_from(std::process::id()).ok(), given: true, ..cell };
+            let started = process::start(agent, &cell, self.chain.given_to(agent, None)?)?;
             let start_time = proc::start_time(Some(started.pid)).unwrap_or(0);
             changes.push(Change::Process { name: agent.to_string(), pid: started.pid, start_time });
             if let Some(eyes) = &mut self.eyes {

@@ -11,7 +11,6 @@ pub fn first(plan: &Plan, agent: AgentId) -> Order {
             ports: plan.server_ports.clone(),
             backlog: plan.reactors.backlog,
             capacity: plan.reactors.capacity,
-            chain: plan.lab.clone(),
             place,
         }),
         AgentId::Swarm(index) => {

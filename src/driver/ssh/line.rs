@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::channel::oneshot;
 use futures::{FutureExt, StreamExt};
-use tokio::io::{AsyncWrite, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ use super::trouble::{self, Complaints};
 use crate::agent::Order;
 use crate::driver::{AgentId, Heard, Started};
 use crate::error::{Error, Result};
+use crate::lines::Lines;
 use crate::observe::{Depth, Seen};
 use crate::plan::machines::Clock;
 use crate::steward::unix_us;
@@ -181,8 +182,13 @@ async fn read(
     shared: Arc<Mutex<Shared>>,
 ) {
     let mut unknown = None;
-    while let Ok(Some(line)) = words.next_line().await {
-        match serde_json::from_str(&line) {
+    loop {
+        let tell = match words.next().await {
+            Ok(Some(line)) => serde_json::from_slice(&line).map_err(std::io::Error::from),
+            Ok(None) => break,
+            Err(error) => Err(error),
+        };
+        match tell {
             Ok(tell) => take(&shared, tell),
             Err(error) => {
                 unknown = Some(format!("its steward said something unknown: {error}"));
@@ -265,5 +271,30 @@ impl Drop for Orders {
     fn drop(&mut self) {
         // On a line that is closed there is nobody to be let go.
         let _ = self.send(Ask::LetGo { agent: self.agent });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use tokio::process::Command;
+
+    use super::*;
+    use crate::lines;
+
+    #[tokio::test]
+    async fn a_line_without_an_end_ends_the_connection() {
+        let mut command = Command::new("sh");
+        // It complains without an end too.
+        let script = r"tr '\0' y </dev/zero >&2 & exec tr '\0' x </dev/zero";
+        command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.process_group(0).kill_on_drop(true).spawn().expect("sh is there");
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(orders), Some(words), Some(told)) = pipes else { panic!("its pipes are there") };
+        let words = Lines::new(BufReader::new(words), lines::OF_STEWARD);
+        let line = Line::open("server".to_owned(), child, orders, words, Complaints::listen(told));
+        let error = line.ask(Ask::Time, END).await.expect_err("nobody answers").to_string();
+        assert!(error.contains("said something unknown: a line of more than 8388608 bytes"), "{error}");
     }
 }

@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::line::Line;
 use super::trouble::{self, Complaints};
 use crate::error::{Error, Result};
 use crate::kernel::threads;
+use crate::lines::{self, Lines};
 use crate::steward::fingerprint;
 use crate::steward::words::{Hello, Tell};
 
@@ -174,7 +175,13 @@ impl<'a> Call<'a> {
             return Err(target.error("its pipes are missing"));
         };
         let complaints = Complaints::listen(told);
-        Ok(Call { target, child, orders, words: BufReader::new(words).lines(), complaints })
+        Ok(Call {
+            target,
+            child,
+            orders,
+            words: Lines::new(BufReader::new(words), lines::OF_STEWARD),
+            complaints,
+        })
     }
 
     /// Does one step, and says why if the connection ends meanwhile.
@@ -184,6 +191,10 @@ impl<'a> Call<'a> {
     ) -> Result<T> {
         match tokio::time::timeout(PATIENCE, step(self)).await {
             Ok(Ok(Some(done))) => Ok(done),
+            // What is no steward's word may have no end either.
+            Ok(Err(why)) if why.kind() == std::io::ErrorKind::InvalidData => {
+                Err(self.target.error(format!("it said something unknown: {why}")))
+            }
             Ok(Ok(None) | Err(_)) => {
                 let status = self.child.wait().await;
                 let told = self.complaints.all().await;
@@ -195,8 +206,8 @@ impl<'a> Call<'a> {
     }
 
     async fn greeting(&mut self) -> std::io::Result<Option<Greeting>> {
-        while let Some(line) = self.words.next_line().await? {
-            if let Some(greeting) = Greeting::parse(&line) {
+        while let Some(line) = self.words.next().await? {
+            if let Some(greeting) = Greeting::parse(&String::from_utf8_lossy(&line)) {
                 return Ok(Some(greeting));
             }
         }
@@ -213,8 +224,8 @@ impl<'a> Call<'a> {
             self.orders.write_all(b"use\n").await?;
         }
         self.orders.flush().await?;
-        let Some(line) = self.words.next_line().await? else { return Ok(None) };
-        serde_json::from_str(&line).map(Some).map_err(std::io::Error::other)
+        let Some(line) = self.words.next().await? else { return Ok(None) };
+        serde_json::from_slice(&line).map(Some).map_err(std::io::Error::other)
     }
 }
 

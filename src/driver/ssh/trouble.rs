@@ -1,9 +1,10 @@
 //! What ssh complains about, in words that say what to do.
 
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::BufReader;
 use tokio::process::ChildStderr;
 
 use crate::error::Error;
+use crate::lines::{self, Lines};
 
 /// Lines that are kept of what ssh says.
 const KEPT: usize = 20;
@@ -17,9 +18,10 @@ pub struct Complaints(tokio::task::JoinHandle<Vec<String>>);
 impl Complaints {
     pub fn listen(stderr: ChildStderr) -> Complaints {
         Complaints(tokio::spawn(async move {
-            let (mut lines, mut kept) = (BufReader::new(stderr).lines(), Vec::new());
-            while let Ok(Some(line)) = lines.next_line().await {
-                let line = line.trim().to_owned();
+            let mut lines = Lines::cut(BufReader::new(stderr), lines::OF_COMPLAINT);
+            let mut kept = Vec::new();
+            while let Ok(Some(line)) = lines.next().await {
+                let line = String::from_utf8_lossy(&line).trim().to_owned();
                 if !line.is_empty() && kept.len() < KEPT {
                     kept.push(line);
                 }

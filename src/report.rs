@@ -1,5 +1,6 @@
 //! What a run came to: every connection accounted for, in JSON and in a few lines of text. Pure.
 
+mod ends;
 pub mod expectations;
 mod findings;
 pub mod folder;
@@ -9,6 +10,8 @@ pub mod memory;
 mod plateaus;
 #[cfg(test)]
 mod properties;
+mod sides;
+mod sources;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -28,9 +31,9 @@ use crate::teardown::{Leftover, Restored};
 pub use expectations::Expectation;
 pub use plateaus::Plateau;
 
-/// Where the figures of memory come from.
-const MEMORY_SOURCE: &str = "for each side: objects in use in /proc/slabinfo; as a whole: the growth of Slab, \
-     KernelStack, PageTables, VmallocUsed and Percpu in /proc/meminfo";
+/// Where the figures of the whole machine's memory come from.
+const MEMORY_SOURCE: &str = "the whole machine: Slab, KernelStack, PageTables, VmallocUsed and Percpu in /proc/meminfo, \
+     so whatever else grew or shrank meanwhile is in it";
 
 /// What one run came to.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -133,8 +136,13 @@ pub struct Side {
     pub user_bytes_per_connection: Option<f64>,
     /// Private memory of all processes while the connections were held.
     pub private_bytes: Option<u64>,
-    /// This side's part of the memory that the kernel took, for each connection.
+    /// What the kernel keeps for this side's own ends, for each connection: no other's, whatever runs beside.
     pub kernel_bytes_per_connection: Option<f64>,
+    /// Where that figure comes from.
+    pub kernel_bytes_source: Option<String>,
+    /// The objects that were counted for it, by their slab cache: bytes for each connection.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kernel_bytes_by: BTreeMap<String, f64>,
 }
 
 /// What looking at the kernel's counters has cost.
@@ -157,15 +165,20 @@ pub struct Kernel {
     pub sockets_after_drain: Option<u64>,
     /// Sockets in TIME-WAIT after the drain.
     pub time_wait_after_drain: Option<u64>,
+    /// TCP sockets of others on the same machine before the ramp: of another lab, of a server.
+    pub other_sockets_before: Option<u64>,
+    /// The same at its most, from before the ramp until the peak.
+    pub other_sockets_most: Option<u64>,
     /// Open files of the whole machine at the peak.
     pub files_open_peak: Option<u64>,
-    /// Memory that the kernel used for itself before the ramp.
+    /// Memory that the kernel of the whole machine used for itself before the ramp.
     pub bytes_before: Option<u64>,
-    /// Memory that the kernel used for itself at the peak.
+    /// Memory that the kernel of the whole machine used for itself at the peak.
     pub bytes_peak: Option<u64>,
-    /// The growth between the two, for each connection: both ends together.
+    /// The growth between the two, for each connection: both ends, the tables, and whatever else the machine did
+    /// meanwhile. Null where others opened or closed connections beside.
     pub bytes_per_connection: Option<f64>,
-    /// Where the figures of the kernel's memory come from.
+    /// Where these figures of the kernel's memory come from.
     pub memory_source: &'static str,
 }
 
@@ -274,6 +287,8 @@ fn kernel(account: &Account) -> Kernel {
         sockets_peak: peak.map(|sample| sample.tcp_in_use()),
         sockets_after_drain: drained.map(|sample| sample.tcp_in_use()),
         time_wait_after_drain: drained.map(|sample| sample.time_wait()),
+        other_sockets_before: before.and_then(|sample| sample.level(names::HOST, names::OTHER_SOCKETS)),
+        other_sockets_most: peak.and(account.others_most),
         files_open_peak: peak.and_then(|sample| sample.level(names::HOST, names::FILES_OPEN)),
         bytes_before: before.map(|sample| sample.kernel_bytes()),
         bytes_peak: peak.map(|sample| sample.kernel_bytes()),
@@ -340,12 +355,12 @@ fn explain_nulls(report: &mut Report, plan: &Plan) {
         }
     }
     if report.kernel.sockets_before.is_none() {
-        for name in ["sockets_before", "bytes_before"] {
+        for name in ["sockets_before", "bytes_before", "other_sockets_before"] {
             missing(&format!("kernel.{name}"), "the build did not end");
         }
     }
     if report.kernel.sockets_peak.is_none() {
-        for name in ["sockets_peak", "bytes_peak", "files_open_peak"] {
+        for name in ["sockets_peak", "bytes_peak", "files_open_peak", "other_sockets_most"] {
             missing(&format!("kernel.{name}"), "the ramp did not end");
         }
     }

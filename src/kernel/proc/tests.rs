@@ -83,7 +83,10 @@ fn sockstat_of_a_full_machine() {
 fn slabinfo_passes_over_its_heading() {
     let slabs = parse_slabinfo(SLABINFO);
     assert_eq!(slabs.keys().collect::<Vec<_>>(), ["TCP", "sock_inode_cache"]);
-    assert_eq!(slabs["TCP"], Slab { active_objs: 1024, num_objs: 1040, objsize: 2496, pages: 640 });
+    let (objs_per_slab, pages_per_slab) = (13, 8);
+    let tcp =
+        Slab { active_objs: 1024, num_objs: 1040, objsize: 2496, objs_per_slab, pages_per_slab, pages: 640 };
+    assert_eq!(slabs["TCP"], tcp);
     assert_eq!(slabs["TCP"].bytes(), 640 * rustix::param::page_size() as u64);
 }
 

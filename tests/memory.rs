@@ -4,6 +4,7 @@ mod common;
 #[path = "common/running.rs"]
 mod running;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::*;
@@ -11,6 +12,12 @@ use running::Running;
 use serde_json::Value;
 
 const SIDES: [&str; 2] = ["server", "clients"];
+
+/// One test at a time: alone is alone.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn figure(report: &Value, side: &str) -> f64 {
     let figure = &report[side]["kernel_bytes_per_connection"];
@@ -38,8 +45,9 @@ fn beside(name: &str, text: &str, others: &str) -> Value {
 #[test]
 fn a_sides_memory_is_its_own_beside_a_lab_that_comes_and_goes() {
     need_root();
+    let _turn = turn();
     // Slow enough that the other lab comes and goes within its ramp.
-    let text = "connections: 20K\nclients: {count: 2, addresses: 4}\nramp: {rate: 4K/s}\nhold: 0s\n";
+    let text = "connections: 20K\nclients: {count: 2, addresses: 4}\nramp: {rate: 2K/s}\nhold: 0s\n";
     let (output, quiet) = TestLab::new("quiet").up(text, &[]);
     assert_all_established(&output, &quiet, 20_000);
 
@@ -67,6 +75,7 @@ fn a_sides_memory_is_its_own_beside_a_lab_that_comes_and_goes() {
 #[test]
 fn a_lab_that_is_there_before_and_goes_takes_nothing_away() {
     need_root();
+    let _turn = turn();
     let text = "connections: 20K\nclients: {count: 2, addresses: 4}\nhold: 6s\n";
     let noisy = beside("went", text, "connections: 20K\nhold: 4s\n");
     for side in SIDES {
@@ -77,6 +86,7 @@ fn a_lab_that_is_there_before_and_goes_takes_nothing_away() {
 #[test]
 fn the_sides_differ_by_what_only_one_of_them_has() {
     need_root();
+    let _turn = turn();
     let lab = TestLab::new("apart");
     let (output, report) = lab.up("connections: 10K\nclients: {count: 2, addresses: 1}\nhold: 0s\n", &[]);
     assert_all_established(&output, &report, 10_000);
@@ -100,6 +110,7 @@ fn the_sides_differ_by_what_only_one_of_them_has() {
 #[test]
 fn a_cgroup_that_is_charged_for_all_is_the_source() {
     need_root();
+    let _turn = turn();
     let lab = TestLab::new("charged");
     let text = "connections: 20K\nhold: 0s\nlimits: {server: {memory: 512MiB}, client: {memory: 512MiB}}\n";
     let (output, report) = lab.up(text, &[]);

@@ -315,6 +315,13 @@ fn explain_nulls(report: &mut Report, plan: &Plan) {
             missing(&format!("kernel.{name}"), "the ramp did not end");
         }
     }
+    let others = [
+        ("other_sockets_before", report.kernel.other_sockets_before),
+        ("other_sockets_most", report.kernel.other_sockets_most),
+    ];
+    for (name, _) in others.iter().filter(|(_, sockets)| sockets.is_none()) {
+        missing(&format!("kernel.{name}"), "the machine's sockets could not be counted");
+    }
     if report.kernel.sockets_after_drain.is_none() {
         for name in ["sockets_after_drain", "time_wait_after_drain"] {
             missing(&format!("kernel.{name}"), "nothing was drained");

@@ -22,6 +22,8 @@ pub struct Account {
     /// Echo latencies in microseconds, and how many.
     latencies: BTreeMap<u64, u64>,
     pub samples: Vec<(Moment, Sample)>,
+    /// The most TCP sockets that others had on the machine, from before the ramp until the peak.
+    pub others_most: Option<u64>,
     /// What stood at each pause on the way up.
     pub plateaus: Vec<Plateau>,
     pub history: History,
@@ -115,7 +117,12 @@ impl Account {
                 totals: self.totals(),
                 sample: sample.clone(),
             }),
-            Event::Kernel { moment, sample } => self.samples.push((*moment, sample.clone())),
+            Event::Kernel { moment, sample } => {
+                if *moment == Moment::Peak {
+                    self.others_most = self.history.highest(names::HOST, names::OTHER_SOCKETS);
+                }
+                self.samples.push((*moment, sample.clone()));
+            }
             Event::AgentEnded { agent, how, planned: false } => self.lose_agent(*agent, how),
             Event::KernelSaid { agent, line } => self.kernel_said.push((*agent, line.clone())),
             Event::AgentSilent { agent } => self.lose_agent(*agent, SILENT),

@@ -1,14 +1,18 @@
 //! What a run came to: every connection accounted for, in JSON and in a few lines of text. Pure.
 
+mod ends;
 pub mod expectations;
 mod findings;
 pub mod folder;
 pub mod junit;
+mod kernel;
 pub mod machines;
 pub mod memory;
 mod plateaus;
 #[cfg(test)]
 mod properties;
+mod sides;
+mod sources;
 pub mod text;
 mod whole;
 
@@ -20,18 +24,14 @@ use serde::Serialize;
 use crate::account::Account;
 use crate::agent::tally::{Operation, Row, Tally};
 use crate::diagnose::{self, Verdict};
-use crate::event::{Moment, Phase};
+use crate::event::Phase;
 use crate::exit::Exit;
-use crate::observe::names;
 use crate::plan::Plan;
 use crate::spec::Until;
 use crate::teardown::{Leftover, Restored};
 pub use expectations::Expectation;
+pub use kernel::Kernel;
 pub use plateaus::Plateau;
-
-/// Where the figures of memory come from.
-const MEMORY_SOURCE: &str = "for each side: objects in use in /proc/slabinfo; as a whole: the growth of Slab, \
-     KernelStack, PageTables, VmallocUsed and Percpu in /proc/meminfo";
 
 /// What one run came to.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -136,8 +136,13 @@ pub struct Side {
     pub user_bytes_per_connection: Option<f64>,
     /// Private memory of all processes while the connections were held.
     pub private_bytes: Option<u64>,
-    /// This side's part of the memory that the kernel took, for each connection.
+    /// What the kernel keeps for this side's own ends, for each connection: no other's, whatever runs beside.
     pub kernel_bytes_per_connection: Option<f64>,
+    /// Where that figure comes from.
+    pub kernel_bytes_source: Option<String>,
+    /// The objects that were counted for it, by their slab cache: bytes for each connection.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kernel_bytes_by: BTreeMap<String, f64>,
 }
 
 /// What looking at the kernel's counters has cost.
@@ -147,29 +152,6 @@ pub struct Observing {
     pub looks: u64,
     /// The time that took, as a share of one core over the whole run.
     pub share_of_a_core: f64,
-}
-
-/// What the kernel counted, before the ramp, at the peak, and after the drain.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
-pub struct Kernel {
-    /// TCP sockets in use in all namespaces of the lab, before the ramp: the listeners.
-    pub sockets_before: Option<u64>,
-    /// TCP sockets in use when all connections were open: both ends of each, and the listeners.
-    pub sockets_peak: Option<u64>,
-    /// TCP sockets in use after the drain.
-    pub sockets_after_drain: Option<u64>,
-    /// Sockets in TIME-WAIT after the drain.
-    pub time_wait_after_drain: Option<u64>,
-    /// Open files of the whole machine at the peak.
-    pub files_open_peak: Option<u64>,
-    /// Memory that the kernel used for itself before the ramp.
-    pub bytes_before: Option<u64>,
-    /// Memory that the kernel used for itself at the peak.
-    pub bytes_peak: Option<u64>,
-    /// The growth between the two, for each connection: both ends together.
-    pub bytes_per_connection: Option<f64>,
-    /// Where the figures of the kernel's memory come from.
-    pub memory_source: &'static str,
 }
 
 /// Echo traffic during the hold.
@@ -232,7 +214,7 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
             threads: account.swarms(),
             ..Side::default()
         },
-        kernel: kernel(plan, account),
+        kernel: kernel::counted(plan, account),
         machines: Vec::new(),
         observing: observing(account),
         echo: echo(account),
@@ -268,22 +250,6 @@ fn seconds(account: &Account) -> Seconds {
         hold: of(Phase::Hold),
         drain: of(Phase::Drain),
         down: of(Phase::Down),
-    }
-}
-
-fn kernel(plan: &Plan, account: &Account) -> Kernel {
-    let at = |moment| whole::sample(plan, account, moment);
-    let (before, peak, drained) = (at(Moment::Before), at(Moment::Peak), at(Moment::Drained));
-    Kernel {
-        sockets_before: before.map(|sample| sample.tcp_in_use()),
-        sockets_peak: peak.map(|sample| sample.tcp_in_use()),
-        sockets_after_drain: drained.map(|sample| sample.tcp_in_use()),
-        time_wait_after_drain: drained.map(|sample| sample.time_wait()),
-        files_open_peak: peak.and_then(|sample| sample.level(names::HOST, names::FILES_OPEN)),
-        bytes_before: before.map(|sample| sample.kernel_bytes()),
-        bytes_peak: peak.map(|sample| sample.kernel_bytes()),
-        bytes_per_connection: None,
-        memory_source: MEMORY_SOURCE,
     }
 }
 
@@ -346,14 +312,21 @@ fn explain_nulls(report: &mut Report, plan: &Plan) {
         }
     }
     if report.kernel.sockets_before.is_none() {
-        for name in ["sockets_before", "bytes_before"] {
+        for name in ["sockets_before", "bytes_before", "other_sockets_before"] {
             missing(&format!("kernel.{name}"), "the build did not end");
         }
     }
     if report.kernel.sockets_peak.is_none() {
-        for name in ["sockets_peak", "bytes_peak", "files_open_peak"] {
+        for name in ["sockets_peak", "bytes_peak", "files_open_peak", "other_sockets_most"] {
             missing(&format!("kernel.{name}"), "the ramp did not end");
         }
+    }
+    let others = [
+        ("other_sockets_before", report.kernel.other_sockets_before),
+        ("other_sockets_most", report.kernel.other_sockets_most),
+    ];
+    for (name, _) in others.iter().filter(|(_, sockets)| sockets.is_none()) {
+        missing(&format!("kernel.{name}"), "the machine's sockets could not be counted");
     }
     if report.kernel.sockets_after_drain.is_none() {
         for name in ["sockets_after_drain", "time_wait_after_drain"] {

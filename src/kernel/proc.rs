@@ -4,6 +4,7 @@
 //! have: what a kernel leaves out, it does not count.
 #![forbid(unsafe_code)]
 
+mod caches;
 mod counters;
 mod memory;
 mod oom;
@@ -16,6 +17,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+#[cfg(test)]
+pub(crate) use caches::tests as recorded;
+pub use caches::{Caches, Object};
 pub use counters::{
     parse_cpu, parse_named, parse_pairs, parse_per_cpu, parse_pressure, parse_process, parse_softnet,
 };
@@ -63,9 +67,27 @@ pub fn sockstat() -> io::Result<SockStat> {
     read_text("/proc/thread-self/net/sockstat").map(|text| parse_sockstat(&text))
 }
 
-/// Every slab cache by name. The kernel shows them to root only.
-pub fn slabinfo() -> io::Result<BTreeMap<String, Slab>> {
-    read_text("/proc/slabinfo").map(|text| parse_slabinfo(&text))
+/// Every slab cache, under all its names. The kernel shows them to root only.
+pub fn caches() -> io::Result<Caches> {
+    let text = read_text("/proc/slabinfo")?;
+    let page = rustix::param::page_size() as u64;
+    Ok(Caches::new(parse_slabinfo(&text), cache_names(Path::new("/sys/kernel/slab")), page))
+}
+
+/// Every name of a cache with what it stands for: names of one cache stand for the same. Empty where the kernel does
+/// not tell.
+fn cache_names(folder: &Path) -> BTreeMap<String, String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let text = |name: &std::ffi::OsStr| name.to_string_lossy().into_owned();
+    entries
+        .map(|entry| {
+            let name = text(&entry.file_name());
+            // A cache that was not merged is a folder of its own.
+            let target = std::fs::read_link(entry.path()).ok();
+            let stands_for = target.and_then(|target| Some(text(target.file_name()?)));
+            (name.clone(), stands_for.unwrap_or(name))
+        })
+        .collect()
 }
 
 /// The bytes of memory that would come back if the process ended; `None` is this process.

@@ -50,8 +50,9 @@ impl Eyes {
         let buffer = &mut self.buffer;
         sample.places.insert(names::HOST.to_owned(), self.host.look(depth, buffer));
         for node in &mut self.nodes {
-            sample.places.insert(node.name.clone(), node.look(buffer));
+            sample.places.insert(node.name.clone(), node.look(depth, buffer));
         }
+        sample.tell_others();
         if depth >= Depth::Agents {
             // Who has ended is not looked at again.
             self.agents.retain(|agent| {
@@ -67,6 +68,7 @@ impl Eyes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::objects;
     use super::*;
 
     #[test]
@@ -80,6 +82,6 @@ mod tests {
         assert!(sample.level(names::HOST, names::FILES_OPEN) > Some(0));
         assert_eq!(sample.level("swarm 1", names::AGENT_STOPPED), Some(0));
         assert!(!sample.places.contains_key("swarm 2"));
-        assert_eq!(sample.cache("TCP"), None, "a look at the agents does not read the caches");
+        assert!(!objects::are_told(&sample, names::HOST), "a look at the agents does not read the caches");
     }
 }

@@ -1,22 +1,8 @@
 //! The counters of the whole machine.
 
 use super::file::ProcFile;
-use super::{Depth, Reading, names};
+use super::{Depth, Reading, names, objects};
 use crate::kernel::proc::{self, parse_cpu, parse_named, parse_per_cpu, parse_pressure, parse_softnet};
-
-/// The slab caches that a connection lives in; others are told as part of the whole.
-const CACHES: &[&str] = &[
-    "TCP",
-    "sock_inode_cache",
-    "filp",
-    "dentry",
-    "eventpoll_epi",
-    "eventpoll_pwq",
-    "tcp_bind_bucket",
-    "tcp_bind2_bucket",
-    "request_sock_TCP",
-    "nf_conntrack",
-];
 
 const CPU: [&str; 8] = [
     "cpu.user_ms",
@@ -65,8 +51,11 @@ impl HostEyes {
     pub fn look(&self, depth: Depth, buffer: &mut Vec<u8>) -> Reading {
         let mut reading = Reading::default();
         self.look_at_memory(&mut reading, buffer);
-        if depth >= Depth::Full {
-            look_at_caches(&mut reading);
+        // Only root may read the caches, and reading them takes the kernel long.
+        if depth >= Depth::Full
+            && let Ok(caches) = proc::caches()
+        {
+            objects::tell(&caches, &mut reading);
         }
         let files = self.files.read(buffer);
         let mut files = files.split_whitespace().map(str::parse::<u64>);
@@ -113,6 +102,7 @@ impl HostEyes {
         let sockets = proc::parse_sockstat(&self.sockstat.read(buffer));
         reading.level(names::TCP_PAGES, sockets.tcp_mem_pages);
         reading.level(names::ORPHANS, sockets.tcp_orphan);
+        reading.level(names::SOCKETS_OF_MACHINE, sockets.tcp_alloc);
         let limits = self.tcp_mem.read(buffer);
         let mut limits = limits.split_whitespace().skip(1).map(str::parse::<u64>);
         for name in [names::TCP_PAGES_PRESSURE, names::TCP_PAGES_MAX] {
@@ -146,14 +136,4 @@ impl HostEyes {
 /// The first CPU's line has the number of all entries, as every CPU's has.
 fn entries(table: &str) -> Option<u64> {
     u64::from_str_radix(table.lines().nth(1)?.split_whitespace().next()?, 16).ok()
-}
-
-fn look_at_caches(reading: &mut Reading) {
-    // Only root may read them.
-    let Ok(slabs) = proc::slabinfo() else { return };
-    for (name, slab) in slabs {
-        if CACHES.contains(&name.as_str()) {
-            reading.level(format!("{}{name}", names::SLAB), slab.active_objs * slab.objsize);
-        }
-    }
 }

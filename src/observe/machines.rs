@@ -35,7 +35,9 @@ impl Machines {
         for (node, mut sample) in told {
             let machine = sample.places.remove(names::HOST).unwrap_or_default();
             self.0.entry(node.clone()).or_default().see(&machine.counters);
-            add(&mut host.levels, &machine.levels);
+            // What an object occupies is no amount: two machines' sum would be neither's.
+            let is_amount = |name: &String| !name.starts_with(names::OBJECT);
+            add(&mut host.levels, machine.levels.iter().filter(|(name, _)| is_amount(name)));
             let reading: &mut Reading = sample.places.entry(node).or_default();
             reading.levels.extend(machine.levels);
             reading.counters.extend(machine.counters);
@@ -48,7 +50,7 @@ impl Machines {
 }
 
 /// Another machine may have told any number: sums stay numbers.
-fn add(sums: &mut Values, values: &Values) {
+fn add<'a>(sums: &mut Values, values: impl IntoIterator<Item = (&'a String, &'a u64)>) {
     for (name, value) in values {
         let sum = sums.entry(name.clone()).or_default();
         *sum = sum.saturating_add(*value);

@@ -5,8 +5,12 @@
 pub const HOST: &str = "host";
 
 pub const SOCKETS_USED: &str = "sockets.used";
+pub const SOCKETS_OVER_IPV6: &str = "sockets.tcp6_inuse";
 pub const SOCKETS_IN_USE: &str = "sockets.tcp_inuse";
 pub const TIME_WAIT: &str = "sockets.tcp_time_wait";
+/// TCP sockets of the whole machine, in all its namespaces; and those of them that are not the lab's.
+pub const SOCKETS_OF_MACHINE: &str = "sockets.tcp_of_machine";
+pub const OTHER_SOCKETS: &str = "sockets.tcp_of_others";
 
 pub const LISTENERS: &str = "listen.sockets";
 /// Connections that wait to be accepted, in all queues and in the longest.
@@ -43,6 +47,8 @@ pub const CONNTRACK_CLASHES: &str = "conntrack.insert_failed";
 pub const CONNTRACK_EVICTIONS: &str = "conntrack.early_drop";
 
 pub const CGROUP_BYTES: &str = "cgroup.bytes";
+/// What of it the kernel took for itself: objects, buffers, page tables.
+pub const CGROUP_KERNEL: &str = "cgroup.kernel_bytes";
 pub const CGROUP_LIMIT: &str = "cgroup.limit";
 pub const CGROUP_KILLS: &str = "cgroup.oom_kill";
 pub const CGROUP_REFUSALS: &str = "cgroup.limit_hits";
@@ -64,8 +70,10 @@ pub const NEIGHBOURS_FULL: &str = "neighbours.table_fulls";
 pub const BACKLOG_DROPS: &str = "softnet.dropped";
 pub const SOFTIRQ: &str = "cpu.softirq_ms";
 
-/// What a slab cache's level begins with.
+/// What the level of a slab cache begins with: the objects in use, of all caches that are listed under that name.
 pub const SLAB: &str = "slab.";
+/// What the levels of a kind of object begin with.
+pub const OBJECT: &str = "object.";
 
 /// Together: the memory that the kernel uses for itself.
 pub const KERNEL_MEMORY: &[&str] =

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::file::ProcFile;
-use super::{Reading, names};
+use super::{Depth, Reading, names};
 use crate::kernel::cgroup::Version;
 use crate::kernel::proc::{self, parse_named, parse_pairs, parse_per_cpu, parse_pressure};
 use crate::kernel::sock_diag::SockDiag;
@@ -39,10 +39,42 @@ pub struct NodeEyes {
 #[derive(Default)]
 struct CgroupEyes {
     used: ProcFile,
+    kernel: KernelPart,
     limit: ProcFile,
     events: ProcFile,
     refusals: Option<ProcFile>,
     pressure: ProcFile,
+}
+
+/// Where a cgroup tells what the kernel took in its name.
+enum KernelPart {
+    /// Version 1: objects and pages, and TCP's buffers.
+    Counters([ProcFile; 2]),
+    /// Version 2: lines of `memory.stat`.
+    Lines(ProcFile),
+}
+
+impl Default for KernelPart {
+    fn default() -> KernelPart {
+        KernelPart::Lines(ProcFile::default())
+    }
+}
+
+impl KernelPart {
+    /// None: this kernel does not tell it.
+    fn bytes(&self, buffer: &mut Vec<u8>) -> Option<u64> {
+        match self {
+            KernelPart::Counters([objects, buffers]) => {
+                Some(objects.number(buffer)?.saturating_add(buffers.number(buffer).unwrap_or(0)))
+            }
+            KernelPart::Lines(stat) => kernel_part(&stat.read(buffer)),
+        }
+    }
+}
+
+/// `kernel` is there since Linux 5.18; `sock`, TCP's buffers, is beside it.
+fn kernel_part(stat: &str) -> Option<u64> {
+    Some(parse_named(stat, "kernel")?.saturating_add(parse_named(stat, "sock").unwrap_or(0)))
 }
 
 impl NodeEyes {
@@ -64,12 +96,13 @@ impl NodeEyes {
         }
     }
 
-    pub fn look(&mut self, buffer: &mut Vec<u8>) -> Reading {
+    pub fn look(&mut self, depth: Depth, buffer: &mut Vec<u8>) -> Reading {
         let mut reading = Reading::default();
         let sockets = proc::parse_sockstat(&self.sockstat.read(buffer));
         let sockets = sockets.with_ipv6(&self.sockstat6.read(buffer));
         reading.level(names::SOCKETS_USED, sockets.sockets_used);
         reading.level(names::SOCKETS_IN_USE, sockets.tcp_inuse);
+        reading.level(names::SOCKETS_OVER_IPV6, sockets.tcp6_inuse);
         reading.level(names::TIME_WAIT, sockets.tcp_time_wait);
         for file in [&self.snmp, &self.netstat] {
             for (name, value) in parse_pairs(&file.read(buffer)) {
@@ -83,7 +116,7 @@ impl NodeEyes {
         self.look_at_conntrack(&mut reading, buffer);
         self.look_at_queues(&mut reading);
         if let Some(cgroup) = &self.cgroup {
-            cgroup.look(&mut reading, buffer);
+            cgroup.look(depth, &mut reading, buffer);
         }
         reading
     }
@@ -118,6 +151,10 @@ impl CgroupEyes {
         match version {
             Version::V1 => CgroupEyes {
                 used: file("memory.usage_in_bytes"),
+                kernel: KernelPart::Counters([
+                    file("memory.kmem.usage_in_bytes"),
+                    file("memory.kmem.tcp.usage_in_bytes"),
+                ]),
                 limit: file("memory.limit_in_bytes"),
                 events: file("memory.oom_control"),
                 refusals: Some(file("memory.failcnt")),
@@ -125,6 +162,7 @@ impl CgroupEyes {
             },
             Version::V2 | Version::None => CgroupEyes {
                 used: file("memory.current"),
+                kernel: KernelPart::Lines(file("memory.stat")),
                 limit: file("memory.max"),
                 events: file("memory.events"),
                 refusals: None,
@@ -133,11 +171,17 @@ impl CgroupEyes {
         }
     }
 
-    fn look(&self, reading: &mut Reading, buffer: &mut Vec<u8>) {
+    fn look(&self, depth: Depth, reading: &mut Reading, buffer: &mut Vec<u8>) {
         for (name, file) in [(names::CGROUP_BYTES, &self.used), (names::CGROUP_LIMIT, &self.limit)] {
             if let Some(bytes) = file.number(buffer) {
                 reading.level(name, bytes);
             }
+        }
+        // Version 2 gathers this from all CPUs when it is read.
+        if depth >= Depth::Full
+            && let Some(bytes) = self.kernel.bytes(buffer)
+        {
+            reading.level(names::CGROUP_KERNEL, bytes);
         }
         let events = self.events.read(buffer);
         let refusals = match &self.refusals {
@@ -154,5 +198,17 @@ impl CgroupEyes {
                 reading.counter(name, value);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_part_of_a_cgroup() {
+        let stat = "anon 81920\nfile 0\nkernel 7340032\nkernel_stack 16384\nsock 4096\nshmem 0\n";
+        assert_eq!(kernel_part(stat), Some(7_340_032 + 4_096));
+        assert_eq!(kernel_part("anon 81920\nslab 5\n"), None, "an older kernel does not tell it");
     }
 }

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::memory::{TOO_FEW, rounded};
+use super::memory::rounded;
+use super::sides::{self, Seen};
 use super::{Report, machines, whole};
 use crate::account::{self, Account};
 use crate::event::Moment;
 use crate::observe::Sample;
-use crate::plan::Plan;
+use crate::plan::{Plan, Role};
 
 /// A pause of the ramp, as it was when it ended.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -29,7 +30,7 @@ pub struct Plateau {
     pub server_open: u64,
     /// How long opening them took, in all.
     pub ramp_seconds: f64,
-    /// Memory that the kernel had taken since before the ramp, for each connection: both ends together.
+    /// What the kernel kept for the ends of both sides, for each connection.
     pub kernel_bytes_per_connection: Option<f64>,
     /// By how much the memory in use of each machine had grown, where the nodes are machines.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -38,20 +39,35 @@ pub struct Plateau {
 
 pub fn fill(report: &mut Report, plan: &Plan, account: &Account) {
     let before = account.sample(Moment::Before);
-    let passed = plan.ramp.plateaus.iter().zip(&account.plateaus);
-    report.plateaus = passed.map(|(planned, passed)| plateau(plan, *planned, passed, before)).collect();
-    if report.plateaus.iter().any(|plateau| plateau.kernel_bytes_per_connection.is_none()) {
-        let why = "fewer than 1,000 connections stood, others gave back more than they took, or a machine did not answer";
-        report.not_measured.insert("plateaus.kernel_bytes_per_connection".to_owned(), why.to_owned());
+    let mut unmeasured = None;
+    let passed = plan.ramp.plateaus.iter().zip(plan.plateau_shares()).zip(&account.plateaus);
+    let passed = passed.map(|((planned, tried), passed)| {
+        let kernel = both_sides(plan, passed, before, tried).map_err(|why| unmeasured = Some(why)).ok();
+        Plateau { kernel_bytes_per_connection: kernel, ..plateau(plan, *planned, passed, before) }
+    });
+    report.plateaus = passed.collect();
+    if let Some(why) = unmeasured {
+        report.not_measured.insert("plateaus.kernel_bytes_per_connection".to_owned(), why);
     }
+}
+
+fn both_sides(
+    plan: &Plan,
+    passed: &account::Plateau,
+    before: Option<&Sample>,
+    tried: Vec<u64>,
+) -> Result<f64, String> {
+    let before = before.ok_or("the build did not end")?;
+    if let Some(node) = whole::absent(plan, before).or_else(|| whole::absent(plan, &passed.sample)) {
+        return Err(format!("the machine of {node} did not answer then"));
+    }
+    let seen = Seen { before, then: &passed.sample, tried };
+    let of = |role| sides::figure(plan, &seen, role).map(|figure| figure.bytes);
+    Ok(rounded(of(Role::Server)? + of(Role::Client)?))
 }
 
 fn plateau(plan: &Plan, planned: u64, passed: &account::Plateau, before: Option<&Sample>) -> Plateau {
     let (clients, server) = (&passed.totals.clients, &passed.totals.server);
-    let is_whole = |sample: &Sample| whole::absent(plan, sample).is_none();
-    let both = before.filter(|before| is_whole(before) && is_whole(&passed.sample));
-    let grown = both.map(|before| passed.sample.kernel_bytes().saturating_sub(before.kernel_bytes()));
-    let grown = grown.filter(|grown| *grown > 0 && clients.open >= TOO_FEW);
     let growth = |name: &str| {
         let used = machines::used(&passed.sample, name)?;
         Some(used.saturating_sub(machines::used(before?, name)?))
@@ -65,7 +81,7 @@ fn plateau(plan: &Plan, planned: u64, passed: &account::Plateau, before: Option<
         open: clients.open,
         server_open: server.open,
         ramp_seconds: (passed.seconds * 1e4).round() / 1e4,
-        kernel_bytes_per_connection: grown.map(|grown| rounded(grown as f64 / clients.open as f64)),
+        kernel_bytes_per_connection: None,
         machines_growth: nodes.filter_map(|node| Some((node.name.clone(), growth(&node.name)?))).collect(),
     }
 }

@@ -76,6 +76,8 @@ pub struct Slab {
     pub num_objs: u64,
     /// Bytes of one object.
     pub objsize: u64,
+    pub objs_per_slab: u64,
+    pub pages_per_slab: u64,
     pub pages: u64,
 }
 
@@ -97,11 +99,12 @@ fn slab(line: &str) -> Option<(String, Slab)> {
     let mut words = parts.next()?.split_whitespace();
     let name = words.next()?;
     let numbers: Vec<u64> = words.map(str::parse).collect::<Result<_, _>>().ok()?;
-    let &[active_objs, num_objs, objsize, _objs_per_slab, pages_per_slab] = numbers.as_slice() else {
+    let &[active_objs, num_objs, objsize, objs_per_slab, pages_per_slab] = numbers.as_slice() else {
         return None;
     };
     let slabdata = parts.find_map(|part| part.trim().strip_prefix("slabdata"))?;
     let num_slabs: u64 = slabdata.split_whitespace().nth(1)?.parse().ok()?;
     let pages = num_slabs.saturating_mul(pages_per_slab);
-    Some((name.to_string(), Slab { active_objs, num_objs, objsize, pages }))
+    let slab = Slab { active_objs, num_objs, objsize, objs_per_slab, pages_per_slab, pages };
+    Some((name.to_string(), slab))
 }

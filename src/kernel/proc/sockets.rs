@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 pub struct SockStat {
     pub sockets_used: u64,
     pub tcp_inuse: u64,
+    /// Those of `tcp_inuse` that are IPv6's.
+    #[serde(default)]
+    pub tcp6_inuse: u64,
     pub tcp_orphan: u64,
     pub tcp_time_wait: u64,
     pub tcp_alloc: u64,
@@ -16,7 +19,8 @@ pub struct SockStat {
 impl SockStat {
     /// With what `/proc/net/sockstat6` says: connections over IPv6 are counted there, and only there.
     pub fn with_ipv6(mut self, text: &str) -> SockStat {
-        self.tcp_inuse += count(text, "TCP6", "inuse");
+        self.tcp6_inuse = count(text, "TCP6", "inuse");
+        self.tcp_inuse += self.tcp6_inuse;
         self
     }
 }
@@ -25,6 +29,7 @@ pub fn parse_sockstat(text: &str) -> SockStat {
     SockStat {
         sockets_used: count(text, "sockets", "used"),
         tcp_inuse: count(text, "TCP", "inuse"),
+        tcp6_inuse: 0,
         tcp_orphan: count(text, "TCP", "orphan"),
         tcp_time_wait: count(text, "TCP", "tw"),
         tcp_alloc: count(text, "TCP", "alloc"),

@@ -69,6 +69,7 @@ fn without_an_estimate_the_free_memory_is_the_available() {
 fn sockstat_of_a_full_machine() {
     let expected = SockStat {
         sockets_used: 1_000_212,
+        tcp6_inuse: 0,
         tcp_inuse: 1_000_004,
         tcp_orphan: 3,
         tcp_time_wait: 17,
@@ -83,7 +84,10 @@ fn sockstat_of_a_full_machine() {
 fn slabinfo_passes_over_its_heading() {
     let slabs = parse_slabinfo(SLABINFO);
     assert_eq!(slabs.keys().collect::<Vec<_>>(), ["TCP", "sock_inode_cache"]);
-    assert_eq!(slabs["TCP"], Slab { active_objs: 1024, num_objs: 1040, objsize: 2496, pages: 640 });
+    let (objs_per_slab, pages_per_slab) = (13, 8);
+    let tcp =
+        Slab { active_objs: 1024, num_objs: 1040, objsize: 2496, objs_per_slab, pages_per_slab, pages: 640 };
+    assert_eq!(slabs["TCP"], tcp);
     assert_eq!(slabs["TCP"].bytes(), 640 * rustix::param::page_size() as u64);
 }
 

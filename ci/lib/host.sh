@@ -4,12 +4,14 @@
 # meanwhile are left out, so that only what this script made, and the host's own, is compared.
 host_state() {
     {
-        ip -o link 2>/dev/null | awk '{ print "link", $2 }'
-        find /run/netns -mindepth 1 -name "*$1*" -printf 'namespace %p\n' 2>/dev/null
+        ip -o link 2>/dev/null | awk '{ print "link", $2 }' || true
+        # Not there before the first namespace is made.
+        find /run/netns -mindepth 1 -name "*$1*" -printf 'namespace %p\n' 2>/dev/null || true
         awk '{ print "mount", $2, $3 }' /proc/self/mounts | without_other_labs
         awk '{ print "mount", $2, $3 }' /proc/self/mounts | { grep -e "$1" || true; }
-        find /sys/fs/cgroup -type d 2>/dev/null | without_other_labs | sed 's/^/cgroup /'
-        find /sys/fs/cgroup -type d -name "*$1*" -printf 'cgroup %p\n' 2>/dev/null
+        # Groups of others may go while they are looked for.
+        find /sys/fs/cgroup -type d 2>/dev/null | without_other_labs | sed 's/^/cgroup /' || true
+        find /sys/fs/cgroup -type d -name "*$1*" -printf 'cgroup %p\n' 2>/dev/null || true
         pgrep -f -- "$1" 2>/dev/null | grep -vx "$$" | sed 's/^/process /' || true
         host_settings
     } | sort

@@ -63,8 +63,7 @@ docker_try() {
 docker_end_daemon() {
     [[ -n ${docker_pid:-} ]] || return 0
     kill "$docker_pid" 2>/dev/null || true
-    local try
-    for try in {1..200}; do
+    for _ in {1..200}; do
         kill -0 "$docker_pid" 2>/dev/null || break
         sleep 0.1
     done

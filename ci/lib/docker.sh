@@ -51,8 +51,7 @@ docker_try() {
         --bridge=none --iptables=false --ip6tables=false \
         --ip-forward=false --ip-masq=false --userland-proxy=false >"$docker_folder/log" 2>&1 </dev/null &
     docker_pid=$!
-    local try
-    for try in {1..150}; do
+    for _ in {1..150}; do
         docker version >/dev/null 2>&1 && return
         kill -0 "$docker_pid" 2>/dev/null || return 1
         sleep 0.1

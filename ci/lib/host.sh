@@ -19,11 +19,13 @@ host_state() {
 
 without_other_labs() { grep -v -e /c1m- -e /run/c1m-lab || true; }
 
-# The settings that a lab, or docker, might change; not those the kernel changes by itself.
+# The settings that a lab, or docker, might change; not those the kernel changes by itself, as it does the key of
+# fast open when the first program asks for it.
 host_settings() {
     local file
     for file in /proc/sys/fs/{file-max,nr_open} /proc/sys/kernel/{pid_max,threads-max} /proc/sys/vm/max_map_count \
-        /proc/sys/net/netfilter/nf_conntrack_max $(find /proc/sys/net/core /proc/sys/net/ipv4 -type f 2>/dev/null); do
+        /proc/sys/net/netfilter/nf_conntrack_max $(find /proc/sys/net/core /proc/sys/net/ipv4 -type f \
+            ! -name tcp_fastopen_key 2>/dev/null); do
         [[ -r $file ]] && printf 'setting %s %s\n' "${file#/proc/sys/}" "$(tr '\0' ' ' <"$file" 2>/dev/null)"
     done
     return 0

@@ -1,5 +1,5 @@
 # A docker daemon of one's own: nothing of the host's network is touched, and it goes without a trace.
-# To be sourced. The caller calls `docker_start FOLDER` and, in its EXIT trap, `docker_stop`.
+# To be sourced, with packages.sh. The caller calls `docker_start FOLDER` and, in its EXIT trap, `docker_stop`.
 
 # Names that nobody else has: several of these scripts may run at once.
 docker_group=/c1m-ci-docker-$$
@@ -12,10 +12,9 @@ docker() {
 
 docker_install() {
     [[ -n $(docker_programs) ]] && return
-    echo "installing docker.io from the distribution's packages"
-    apt-get update -q
-    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends docker.io
-    [[ -n $(docker_programs) ]]
+    packages_need dockerd=docker.io || return
+    # Newer releases have the client in a package of its own.
+    [[ -n $(docker_programs) ]] || packages_need docker=docker-cli
 }
 
 # Daemon and client, where both are there.
@@ -52,8 +51,7 @@ docker_try() {
         --bridge=none --iptables=false --ip6tables=false \
         --ip-forward=false --ip-masq=false --userland-proxy=false >"$docker_folder/log" 2>&1 </dev/null &
     docker_pid=$!
-    local try
-    for try in {1..150}; do
+    for _ in {1..150}; do
         docker version >/dev/null 2>&1 && return
         kill -0 "$docker_pid" 2>/dev/null || return 1
         sleep 0.1
@@ -64,8 +62,7 @@ docker_try() {
 docker_end_daemon() {
     [[ -n ${docker_pid:-} ]] || return 0
     kill "$docker_pid" 2>/dev/null || true
-    local try
-    for try in {1..200}; do
+    for _ in {1..200}; do
         kill -0 "$docker_pid" 2>/dev/null || break
         sleep 0.1
     done
@@ -97,15 +94,14 @@ docker_stop() {
 # A local image that stands in for a registry's `rust`: a small Debian, this host's toolchain, and the crates.
 # Prints its name.
 docker_stand_in() {
-    local root=$docker_folder/stand-in toolchain
+    local root=$docker_folder/stand-in toolchain mirror release
     toolchain=$(rustc --print sysroot)
     {
-        command -v debootstrap >/dev/null ||
-            DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends debootstrap
+        packages_need debootstrap=debootstrap
         cargo fetch --locked
-        # shellcheck source=/dev/null
-        debootstrap --variant=minbase --include=gcc,libc6-dev "$(. /etc/os-release && echo "$VERSION_CODENAME")" \
-            "$root" >"$docker_folder/debootstrap.log"
+        read -r mirror release < <(debian_mirror)
+        debootstrap --variant=minbase --include=gcc,libc6-dev "$release" "$root" "$mirror" \
+            >"$docker_folder/debootstrap.log"
         mkdir -p "$root/usr/local/cargo/registry"
         cp -a "${CARGO_HOME:-$HOME/.cargo}"/registry/{index,cache} "$root/usr/local/cargo/registry/"
         tar -C "$toolchain" -c bin lib | tar -C "$root/usr/local" -x

@@ -1,4 +1,6 @@
 //! Named network namespaces, as `ip netns` shows them.
+//!
+//! A namespace belongs to a thread. Whoever moves into one must be a thread that nobody uses afterwards.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -118,7 +120,7 @@ pub fn stage(orders: &[Order<'_>], staging: &Path) -> (Vec<Namespace>, Result<()
         });
         (made, result)
     };
-    in_own_thread(make).unwrap_or_else(|error| (Vec::new(), Err((String::new(), error))))
+    threads::scoped(make).unwrap_or_else(|error| (Vec::new(), Err((String::new(), error))))
 }
 
 /// Moves this thread into a new namespace, and binds that to a name. The crate for names would start a thread for it,
@@ -192,7 +194,7 @@ pub fn remove(name: &str) -> io::Result<()> {
 /// hidden, and still holds its namespace. Seen from a mount namespace without those mounts the name is but a
 /// file, and when that is unlinked, the kernel takes away whatever is bound to it anywhere.
 fn remove_hidden(name: &str) -> io::Result<()> {
-    in_own_thread(|| {
+    threads::scoped(|| {
         unshare(CloneFlags::CLONE_NEWNS)?;
         let nothing: Option<&str> = None;
         mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?;
@@ -204,7 +206,7 @@ fn remove_hidden(name: &str) -> io::Result<()> {
 
 /// Runs `work` in a new namespace without a name, which lasts as long as what `work` opened in it.
 pub fn in_new_namespace<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-    in_own_thread(|| {
+    threads::scoped(|| {
         unshare(CloneFlags::CLONE_NEWNET)?;
         work()
     })?
@@ -217,7 +219,7 @@ pub fn inside_each<'a, T: Send>(
     mut visit: impl FnMut(usize) -> io::Result<T> + Send,
 ) -> Vec<io::Result<T>> {
     let files: Vec<&File> = files.into_iter().collect();
-    let visited = in_own_thread(|| {
+    let visited = threads::scoped(|| {
         let visit = |(index, file): (usize, &&File)| {
             setns(file, CloneFlags::CLONE_NEWNET).map_err(io::Error::from)?;
             visit(index)
@@ -227,11 +229,6 @@ pub fn inside_each<'a, T: Send>(
     visited.unwrap_or_else(|error| {
         files.iter().map(|_| Err(io::Error::new(error.kind(), error.to_string()))).collect()
     })
-}
-
-/// A namespace belongs to a thread: whoever moves must be a thread that nobody uses afterwards.
-pub(super) fn in_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
-    threads::scoped(work)
 }
 
 /// Removes the empty file that is left when a namespace was never bound to its name, or was unbound.

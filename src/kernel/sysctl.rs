@@ -8,8 +8,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{Mode, OFlags, openat};
 
-use super::netns::in_own_thread;
-use super::proc;
+use super::{proc, threads};
 
 const SETTINGS: &str = "/proc/sys";
 
@@ -43,7 +42,7 @@ pub fn write_inside(key: &str, value: &str) -> io::Result<()> {
 fn writable() -> &'static io::Result<File> {
     static DOOR: OnceLock<io::Result<File>> = OnceLock::new();
     DOOR.get_or_init(|| {
-        in_own_thread(|| {
+        threads::scoped(|| {
             let nothing: Option<&str> = None;
             unshare(CloneFlags::CLONE_NEWNS)?;
             mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?;

@@ -6,6 +6,7 @@ mod deaths;
 mod kernel;
 pub mod leftover;
 mod network;
+mod overflow;
 mod queues;
 mod tables;
 mod tuples;

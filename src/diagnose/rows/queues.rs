@@ -1,14 +1,12 @@
 //! The server's queues: of handshakes under way, and of connections that wait to be accepted.
 
-use super::{Row, Suspect, tables};
-use crate::account::SILENT;
+use super::overflow::{self, overflow_line, owner, stalled, too_slow};
+use super::{Row, Suspect};
 use crate::agent::tally::Operation;
 use crate::cause::Cause;
-use crate::crew::reactors;
 use crate::diagnose::case::{Case, grew};
 use crate::diagnose::missing::Missing;
 use crate::diagnose::{Change, Finding};
-use crate::event::Phase;
 use crate::observe::names;
 use crate::units::grouped;
 
@@ -29,7 +27,7 @@ pub const ACCEPT_QUEUE: Row = Row {
     met: "Forty addresses: 399,300 of 400,000, 997,000 of 1,000,000; why some hundreds were always missing \
           stayed open there.",
     find: Some(accept_queue),
-    suspect: Some(|case| overflows(case, Cause::AcceptQueue)),
+    suspect: Some(dropped_by_full_queue),
 };
 
 pub const SYN_QUEUE: Row = Row {
@@ -69,78 +67,19 @@ pub const SERVER_STALLED: Row = Row {
     example: "ramp:\n  rate: 20K/s\n",
     met: "Eleven adjustments: the sixth; with small buffers the server came to a stop when one client did.",
     find: Some(server_stalled),
-    suspect: Some(|case| overflows(case, Cause::ServerStalled)),
+    suspect: Some(dropped_by_stalled_server),
 };
 
-/// A full queue has a reason: who does not accept, or cannot, or nobody in particular.
-pub fn owner(case: &Case) -> Cause {
-    if case.accept_failed("EMFILE") > 0 {
-        Cause::ServerDescriptors
-    } else if case.accept_failed("ENFILE") > 0 {
-        Cause::SystemFileTable
-    } else if !stalled(case).is_empty() {
-        Cause::ServerStalled
-    } else {
-        Cause::AcceptQueue
-    }
+fn dropped_by_full_queue(case: &Case) -> Option<Suspect> {
+    let drops = overflow::drops_owed_to(case, Cause::AcceptQueue)?;
+    Some(Suspect { drops, evidence: full_queue(case), changes: longer_queue(case), holds_back: false })
 }
 
-/// What speaks for a server that did not get on.
-fn stalled(case: &Case) -> Vec<String> {
-    let mut evidence: Vec<String> = Vec::new();
-    for (agent, how) in case.ended(reactors) {
-        if how == SILENT {
-            evidence.push(format!("{agent} gave no answer"));
-        }
-    }
-    for place in 0..case.plan.reactors.count {
-        let name = crate::driver::AgentId::Reactor(place).to_string();
-        if case.history().highest(&name, names::AGENT_STOPPED) == Some(1) {
-            let cpu = case.history().growth(&name, names::AGENT_CPU);
-            evidence.push(format!("{name} was stopped; it used {} ms of CPU in all", grouped(cpu)));
-        }
-    }
-    if evidence.is_empty() {
-        evidence.extend(too_slow(case));
-    }
-    evidence
-}
-
-/// Connections waited to be accepted when everyone had long been connected.
-fn too_slow(case: &Case) -> Option<String> {
-    let (_, clients, server) = case.account.unsettled.iter().find(|(phase, ..)| *phase == Phase::Ramp)?;
-    let waited = case.account.waiting;
-    let behind = clients.checked_sub(*server).filter(|behind| *behind > 0 && waited >= *behind)?;
-    let cpu: u64 = (0..case.plan.reactors.count)
-        .map(|place| crate::driver::AgentId::Reactor(place).to_string())
-        .map(|name| case.history().growth(&name, names::AGENT_CPU))
-        .sum();
-    Some(format!(
-        "{} connections waited to be accepted when the ramp was over; the reactors used {} ms of CPU",
-        grouped(behind),
-        grouped(cpu)
-    ))
-}
-
-pub fn overflow_line(case: &Case) -> String {
-    grew("server", names::LISTEN_OVERFLOWS, case.at_server(names::LISTEN_OVERFLOWS))
-}
-
-/// What the accept queue dropped, for whoever is to blame for its being full.
-pub fn overflows(case: &Case, cause: Cause) -> Option<Suspect> {
-    let drops = case.at_server(names::LISTEN_OVERFLOWS);
-    if drops == 0 || owner(case) != cause {
-        return None;
-    }
-    Some(match cause {
-        Cause::ServerDescriptors | Cause::SystemFileTable => tables::suspect(case, drops, cause),
-        Cause::ServerStalled => {
-            let mut evidence = stalled(case);
-            evidence.push(overflow_line(case));
-            Suspect { drops, evidence, changes: slower(case), holds_back: false }
-        }
-        _ => Suspect { drops, evidence: full_queue(case), changes: longer_queue(case), holds_back: false },
-    })
+fn dropped_by_stalled_server(case: &Case) -> Option<Suspect> {
+    let drops = overflow::drops_owed_to(case, Cause::ServerStalled)?;
+    let mut evidence = stalled(case);
+    evidence.push(overflow_line(case));
+    Some(Suspect { drops, evidence, changes: slower(case), holds_back: false })
 }
 
 fn full_queue(case: &Case) -> Vec<String> {

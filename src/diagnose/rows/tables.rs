@@ -1,6 +1,6 @@
 //! Descriptor tables: of the server's processes, of the clients', of the whole machine.
 
-use super::{Row, Suspect, queues};
+use super::{Row, Suspect, overflow};
 use crate::agent::tally::Operation;
 use crate::cause::Cause;
 use crate::diagnose::case::{Case, reached};
@@ -31,7 +31,7 @@ pub const SERVER_DESCRIPTORS: Row = Row {
     example: "server:\n  reactors: auto\n",
     met: "All runs: `ulimit -n` was 1,024 at first; one limits.conf held 104857 where 1048576 was meant.",
     find: Some(server_descriptors),
-    suspect: Some(|case| queues::overflows(case, Cause::ServerDescriptors)),
+    suspect: Some(|case| suspect(case, Cause::ServerDescriptors)),
 };
 
 pub const SYSTEM_FILE_TABLE: Row = Row {
@@ -44,7 +44,7 @@ pub const SYSTEM_FILE_TABLE: Row = Row {
     met: "Forty addresses: `Too many open files in system` at about 820,000 connections. Eleven adjustments: \
           the seventh.",
     find: Some(system_file_table),
-    suspect: Some(|case| queues::overflows(case, Cause::SystemFileTable)),
+    suspect: Some(|case| suspect(case, Cause::SystemFileTable)),
 };
 
 fn client_descriptors(case: &Case, missing: &mut Missing) -> Finding {
@@ -62,7 +62,7 @@ fn client_descriptors(case: &Case, missing: &mut Missing) -> Finding {
 }
 
 fn server_descriptors(case: &Case, missing: &mut Missing) -> Finding {
-    if queues::owner(case) != Cause::ServerDescriptors {
+    if overflow::owner(case) != Cause::ServerDescriptors {
         return Finding::default();
     }
     let connections = missing.take_unserved(u64::MAX);
@@ -97,7 +97,7 @@ fn more_descriptors(case: &Case, (processes, nofile): (&str, &str), now: u64) ->
 
 fn system_file_table(case: &Case, missing: &mut Missing) -> Finding {
     let mut connections = missing.take_failed(Operation::Socket, &["ENFILE"], u64::MAX);
-    if queues::owner(case) == Cause::SystemFileTable {
+    if overflow::owner(case) == Cause::SystemFileTable {
         connections += missing.take_unserved(u64::MAX);
     }
     Finding { connections, evidence: full_table(case), changes: larger_table(case) }
@@ -123,11 +123,12 @@ pub fn larger_table(case: &Case) -> Vec<Change> {
     vec![Change::new("sysctl.host.fs.file-max", needed)]
 }
 
-pub fn suspect(case: &Case, drops: u64, cause: Cause) -> Suspect {
+fn suspect(case: &Case, cause: Cause) -> Option<Suspect> {
+    let drops = overflow::drops_owed_to(case, cause)?;
     let (mut evidence, changes) = match cause {
         Cause::ServerDescriptors => (full_server(case), more_room(case)),
         _ => (full_table(case), larger_table(case)),
     };
-    evidence.push(queues::overflow_line(case));
-    Suspect { drops, evidence, changes, holds_back: false }
+    evidence.push(overflow::overflow_line(case));
+    Some(Suspect { drops, evidence, changes, holds_back: false })
 }

@@ -79,7 +79,7 @@ fn load(args: &LabArgs) -> Result<(Lab, bool)> {
 /// Decides the plan of a lab on this host.
 fn plan_here(mut lab: Lab, fit: bool, host: &Host) -> Result<Plan> {
     if fit {
-        lab.spec.connections = crate::plan::fit::connections(&lab, host)?;
+        lab.spec.connections = crate::plan::here::connections(&lab, host)?;
     }
     crate::plan::decide(&lab, host)
 }

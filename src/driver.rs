@@ -132,6 +132,6 @@ pub trait Driver {
 pub fn node_of(plan: &Plan, agent: AgentId) -> usize {
     match agent {
         AgentId::Reactor(_) => 0,
-        AgentId::Swarm(index) => plan.swarms.get(index as usize).map_or(0, |swarm| swarm.node),
+        AgentId::Swarm(index) => plan.ends.swarms.get(index as usize).map_or(0, |swarm| swarm.node),
     }
 }

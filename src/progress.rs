@@ -216,9 +216,9 @@ fn title(plan: &Plan) -> String {
     format!(
         "{} · {} connections · 1 server, {clients} client{}{} · {}",
         plan.lab,
-        grouped(plan.connections),
+        grouped(plan.course.connections),
         if clients == 1 { "" } else { "s" },
-        if plan.router.is_some() { ", 1 router" } else { "" },
+        if plan.router().is_some() { ", 1 router" } else { "" },
         plan.driver,
     )
 }
@@ -228,10 +228,10 @@ fn check_text(plan: &Plan) -> String {
         "memory {} of {} · five-tuples {} of {} · reactors {} · swarms {}",
         human_bytes(plan.memory.expected),
         human_bytes(plan.memory.available),
-        grouped(plan.tuples.needed),
-        grouped(plan.tuples.all_the_way()),
-        plan.reactors.count,
-        plan.swarms.len(),
+        grouped(plan.ends.tuples.needed),
+        grouped(plan.ends.tuples.all_the_way()),
+        plan.ends.reactors.count,
+        plan.ends.swarms.len(),
     )
 }
 

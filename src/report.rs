@@ -233,7 +233,7 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
     plateaus::fill(&mut report, plan, account);
     whole::explain_nulls(&mut report, plan, account);
     explain_nulls(&mut report, plan);
-    report.expectations = expectations::check(&plan.expect, &report);
+    report.expectations = expectations::check(&plan.course.expect, &report);
     report.exit = exit(&report).code();
     report
 }
@@ -292,7 +292,7 @@ fn explain_nulls(report: &mut Report, plan: &Plan) {
         }
     }
     if report.breaks_at.is_none() {
-        let why = match plan.ramp.until {
+        let why = match plan.course.ramp.until {
             Until::Breaks => "nothing broke",
             Until::Done => "the ramp was not to go on until something breaks",
         };
@@ -305,8 +305,11 @@ fn explain_nulls(report: &mut Report, plan: &Plan) {
         missing("peak_rate_per_second", "the ramp was over before a first progress was told");
     }
     if report.echo.p50_us.is_none() {
-        let why =
-            if plan.talk.watches_clients() { "no echo was answered" } else { "the connections were idle" };
+        let why = if plan.course.talk.watches_clients() {
+            "no echo was answered"
+        } else {
+            "the connections were idle"
+        };
         for name in ["p50_us", "p90_us", "p99_us", "p999_us", "max_us"] {
             missing(&format!("echo.{name}"), why);
         }

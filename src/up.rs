@@ -54,7 +54,7 @@ impl<'a, D: Driver> Run<'a, D> {
             log,
             interrupts,
             ramp: RampState::default(),
-            faults: Faults::of(&plan.faults),
+            faults: Faults::of(&plan.course.faults),
             drains_at_once: 0,
             watch: Watch::default(),
         }
@@ -92,7 +92,7 @@ impl<'a, D: Driver> Run<'a, D> {
         let began = self.begin(Phase::Build);
         let built = self.driver.build(self.plan).await?;
         self.log.tell(Event::Built(built));
-        let swarms: Vec<AgentId> = (0..self.plan.swarms.len() as u32).map(AgentId::Swarm).collect();
+        let swarms: Vec<AgentId> = (0..self.plan.ends.swarms.len() as u32).map(AgentId::Swarm).collect();
         self.start_next_reactor().await?;
         self.start(&swarms).await?;
         self.pump_for(PROMPT, |run| run.crew.all_ready()).await;
@@ -102,7 +102,7 @@ impl<'a, D: Driver> Run<'a, D> {
     }
 
     fn everyone_is_ready(&mut self) -> Result<()> {
-        let planned = self.plan.swarms.len() + 1;
+        let planned = self.plan.ends.swarms.len() + 1;
         let ready = self.crew.living(crew::everyone).len();
         if (ready == planned && self.crew.all_ready()) || self.interrupts.stopped().is_some() {
             return Ok(());
@@ -148,9 +148,9 @@ impl<'a, D: Driver> Run<'a, D> {
     }
 
     async fn hold_on(&mut self) {
-        if !self.plan.hold.is_zero() {
+        if !self.plan.course.hold.is_zero() {
             self.crew.order_all(crew::swarms, &Order::Hold).await;
-            self.pump_for(self.plan.hold, |_| false).await;
+            self.pump_for(self.plan.course.hold, |_| false).await;
         }
         self.rest().await;
     }
@@ -163,7 +163,7 @@ impl<'a, D: Driver> Run<'a, D> {
     /// Waits for the last echoes, and looks at every connection once more.
     async fn rest(&mut self) {
         self.crew.order_all(crew::swarms, &Order::Rest).await;
-        self.hear_answers(self.plan.ramp.timeout + PROMPT).await;
+        self.hear_answers(self.plan.course.ramp.timeout + PROMPT).await;
     }
 
     /// `--keep`: stays until told to stop.
@@ -187,7 +187,7 @@ impl<'a, D: Driver> Run<'a, D> {
         }
         // Whoever closes first may be heard at the other end.
         self.crew.order_all(crew::everyone, &Order::Ending).await;
-        if !self.plan.machines.is_empty() {
+        if self.plan.is_on_machines() {
             // Between machines the ways stay: nobody closes before everyone knows.
             self.hear_answers(PROMPT).await;
         }
@@ -196,7 +196,7 @@ impl<'a, D: Driver> Run<'a, D> {
         }
         self.wake_the_stopped().await;
         // Those that do not get on must not keep the others from their turn.
-        for at_once in [self.plan.drains_at_once, usize::MAX] {
+        for at_once in [self.plan.ends.drains_at_once, usize::MAX] {
             self.drains_at_once = at_once;
             self.drain_next().await;
             self.pump_while_moving(SETTLE, Self::all_is_closed).await;

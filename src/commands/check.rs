@@ -174,10 +174,11 @@ fn settings(host: &Host, plan: Option<&Plan>) -> Vec<Row> {
         ("net.netfilter.nf_conntrack_max", "for networks with a router; each network counts its own"),
         ("net.ipv4.tcp_child_ehash_entries", "sized for each namespace without touching the host's"),
     ];
+    let moved = plan.map(Plan::host_settings).unwrap_or_default();
     let mut rows = vec![host_settings(host)];
     for (key, note) in known {
         let Some(value) = host.settings.get(key) else { continue };
-        let moved = plan.and_then(|plan| plan.host_settings.iter().find(|setting| setting.key == key));
+        let moved = moved.iter().find(|setting| setting.key == key);
         let fixed = if host.can_set(key) { "" } else { "; cannot be changed from here" };
         let mut row = row(key, &format!("{value} ({note}{fixed})"));
         if let Some(setting) = moved {
@@ -186,8 +187,7 @@ fn settings(host: &Host, plan: Option<&Plan>) -> Vec<Row> {
         }
         rows.push(row);
     }
-    let others = plan.iter().flat_map(|plan| &plan.host_settings);
-    for setting in others.filter(|setting| known.iter().all(|(key, _)| *key != setting.key)) {
+    for setting in moved.iter().filter(|setting| known.iter().all(|(key, _)| *key != setting.key)) {
         let is = format!("{} → {} ({})", setting.from, setting.to, setting.why);
         rows.push(Row { state: State::WillBeRaised, ..row(&setting.key, &is) });
     }
@@ -228,7 +228,8 @@ fn cgroup(host: &Host, plan: Option<&Plan>) -> Row {
         Version::V1 => "version 1",
         Version::V2 => "version 2",
     };
-    let wanted = plan.is_some_and(|plan| plan.nodes.iter().any(|node| node.memory_limit.is_some()));
+    let wanted =
+        plan.is_some_and(|plan| (0..plan.ends.nodes.len()).any(|node| plan.memory_limit(node).is_some()));
     match &host.cgroup.can_limit {
         Ok(()) => row("memory cgroup", &format!("{version}; `limits: {{memory}}` can be set")),
         Err(why) => Row {
@@ -240,11 +241,11 @@ fn cgroup(host: &Host, plan: Option<&Plan>) -> Row {
 }
 
 fn features(host: &Host, plan: Option<&Plan>) -> Vec<Row> {
-    let router = plan.and_then(|plan| plan.router.as_ref()).filter(|router| router.tracks);
+    let router = plan.and_then(Plan::router).filter(|router| router.tracks);
     let mut needed = vec!["network_namespaces", "veth"];
     needed.extend(router.iter().flat_map(|_| ["nf_tables", "conntrack"]));
     needed.extend(router.filter(|router| !router.nat.is_empty()).map(|_| "nat"));
-    let subnets = plan.map(|plan| plan.subnets.as_slice()).unwrap_or_default();
+    let subnets = plan.map(|plan| plan.ends.subnets.as_slice()).unwrap_or_default();
     if subnets.iter().any(|subnet| subnet.family() == Family::Ipv6) {
         needed.push(IPV6);
     }

@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::journal;
 use crate::plan::machines::{Clock, Placed};
 use crate::plan::tuples::Addresses;
-use crate::plan::{Home, HostSetting, LinkEnd, Nat, Node, Plan, Role, Router, TupleSum};
+use crate::plan::{Here, Home, HostSetting, LinkEnd, Nat, Node, Place, Plan, Role, Router, TupleSum};
 use crate::units::{Period, grouped, human_bytes};
 
 /// Nodes shown one by one; of more, the first and the last.
@@ -24,15 +24,19 @@ pub fn run(args: &PlanArgs) -> Result<Exit> {
 }
 
 fn text(plan: &Plan) -> String {
-    let mut lines =
-        vec![format!("{} · {} connections · {}", plan.lab, grouped(plan.connections), listed(&plan.subnets))];
+    let mut lines = vec![format!(
+        "{} · {} connections · {}",
+        plan.lab,
+        grouped(plan.course.connections),
+        listed(&plan.ends.subnets)
+    )];
     lines.push(String::new());
     lines.extend(nodes(plan));
     lines.extend(links(plan));
     lines.push(String::new());
-    lines.extend(tuples(&plan.tuples));
+    lines.extend(tuples(&plan.ends.tuples));
     lines.extend(processes(plan));
-    lines.extend(plan.faults.iter().map(|fault| format!(" fault        {}", fault.in_full())));
+    lines.extend(plan.course.faults.iter().map(|fault| format!(" fault        {}", fault.in_full())));
     lines.push(String::new());
     lines.extend(settings(plan));
     let memory = plan.memory;
@@ -55,10 +59,10 @@ fn text(plan: &Plan) -> String {
         grouped(first.connections),
         first.why
     ));
-    if first.connections < plan.connections {
+    if first.connections < plan.course.connections {
         lines.push(format!(
             "              {} are asked for: this run will meet it",
-            grouped(plan.connections)
+            grouped(plan.course.connections)
         ));
     }
     lines.push(format!("              to go beyond: {}", first.remedy));
@@ -70,32 +74,38 @@ fn text(plan: &Plan) -> String {
 
 fn nodes(plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
-    for (index, node) in plan.nodes.iter().enumerate() {
-        let hidden = plan.nodes.len() > SHOWN && index >= SHOWN - 1 && index + 1 < plan.nodes.len();
+    for (index, node) in plan.ends.nodes.iter().enumerate() {
+        let hidden = plan.ends.nodes.len() > SHOWN && index >= SHOWN - 1 && index + 1 < plan.ends.nodes.len();
         if hidden {
             if index == SHOWN - 1 {
-                lines.push(format!(" …            {} more alike", plan.nodes.len() - SHOWN));
+                lines.push(format!(" …            {} more alike", plan.ends.nodes.len() - SHOWN));
             }
             continue;
         }
-        let place = match plan.machines.get(index) {
-            Some(placed) => format!("machine {} · {} CPUs", placed.ssh, placed.cpus),
-            None => format!("namespace {}", node.namespace),
+        let (place, more) = match &plan.place {
+            Place::Here(here) => {
+                (format!("namespace {}", here.namespaces[index].name), namespace(here, index, node))
+            }
+            Place::Machines(machines) => {
+                let placed = &machines[index];
+                (format!("machine {} · {} CPUs", placed.ssh, placed.cpus), machine(placed))
+            }
         };
         lines.push(format!(" {:<12} {place} · {}", node.name, addresses(node)));
-        lines.extend(plan.machines.get(index).into_iter().flat_map(machine));
-        let of_namespace = plan.machines.is_empty();
-        for (key, value) in &node.settings {
-            if of_namespace && (node.role != Role::Client || index <= 1) {
-                lines.push(format!("              {key} = {value}"));
-            }
-        }
-        if let Some(router) = plan.router.as_ref().filter(|router| router.node == index) {
-            lines.push(format!("              {}", forwarding(router)));
-        }
-        if let Some(limit) = node.memory_limit {
-            lines.push(format!("              memory limit {}", human_bytes(limit)));
-        }
+        lines.extend(more);
+    }
+    lines
+}
+
+fn namespace(here: &Here, index: usize, node: &Node) -> Vec<String> {
+    // All clients have the same settings: those of the first are shown.
+    let shown = node.settings.iter().filter(|_| node.role != Role::Client || index <= 1);
+    let mut lines: Vec<String> = shown.map(|(key, value)| format!("              {key} = {value}")).collect();
+    if let Some(router) = here.router.as_ref().filter(|router| router.node == index) {
+        lines.push(format!("              {}", forwarding(router)));
+    }
+    if let Some(limit) = here.namespaces[index].memory_limit {
+        lines.push(format!("              memory limit {}", human_bytes(limit)));
     }
     lines
 }
@@ -181,20 +191,21 @@ pub(super) fn tuples(tuples: &TupleSum) -> Vec<String> {
 
 fn links(plan: &Plan) -> Vec<String> {
     let line = |link: &crate::plan::Link| {
-        let end = |end: &LinkEnd| format!("{}:{}", plan.nodes[end.node].name, end.name);
+        let end = |end: &LinkEnd| format!("{}:{}", plan.ends.nodes[end.node].name, end.name);
         format!(" link         {} ── {}", end(&link.ends[0]), end(&link.ends[1]))
     };
-    let mut lines: Vec<String> = plan.links.iter().take(SHOWN - 1).map(line).collect();
-    if plan.links.len() >= SHOWN {
-        lines.push(format!(" …            {} more alike", plan.links.len() + 1 - SHOWN));
+    let links = plan.here().map(|here| here.links.as_slice()).unwrap_or_default();
+    let mut lines: Vec<String> = links.iter().take(SHOWN - 1).map(line).collect();
+    if links.len() >= SHOWN {
+        lines.push(format!(" …            {} more alike", links.len() + 1 - SHOWN));
     }
     lines
 }
 
 fn processes(plan: &Plan) -> Vec<String> {
-    let reactors = &plan.reactors;
-    let most = plan.swarms.iter().map(|swarm| swarm.count).max().unwrap_or(0);
-    let nofile = plan.swarms.iter().map(|swarm| swarm.nofile).max().unwrap_or(0);
+    let reactors = &plan.ends.reactors;
+    let most = plan.ends.swarms.iter().map(|swarm| swarm.count).max().unwrap_or(0);
+    let nofile = plan.ends.swarms.iter().map(|swarm| swarm.nofile).max().unwrap_or(0);
     let mut lines = vec![
         format!(
             " reactors     {} × up to {} connections, {} descriptors each, accept queues of {}",
@@ -205,24 +216,23 @@ fn processes(plan: &Plan) -> Vec<String> {
         ),
         format!(
             " swarms       {} × up to {} connections, {} descriptors each, {} connecting at a time",
-            grouped(plan.swarms.len() as u64),
+            grouped(plan.ends.swarms.len() as u64),
             grouped(most),
             grouped(nofile),
-            plan.swarms_at_once,
+            plan.ends.swarms_at_once,
         ),
     ];
-    let plateaus: Vec<String> = plan.ramp.plateaus.iter().map(|plateau| grouped(*plateau)).collect();
+    let plateaus: Vec<String> = plan.course.ramp.plateaus.iter().map(|plateau| grouped(*plateau)).collect();
     if !plateaus.is_empty() {
-        lines.push(format!(" plateaus     {}, {} on each", plateaus.join(" · "), Period(plan.hold)));
+        lines.push(format!(" plateaus     {}, {} on each", plateaus.join(" · "), Period(plan.course.hold)));
     }
     lines
 }
 
 fn settings(plan: &Plan) -> Vec<String> {
-    if !plan.machines.is_empty() {
-        return Vec::new();
-    }
-    if plan.host_settings.is_empty() {
+    // Those of machines are told with each of them.
+    let Some(here) = plan.here() else { return Vec::new() };
+    if here.host_settings.is_empty() {
         return vec![" host         no setting has to change".to_owned()];
     }
     let line = |setting: &crate::plan::HostSetting| {
@@ -231,5 +241,5 @@ fn settings(plan: &Plan) -> Vec<String> {
             setting.key, setting.from, setting.to, setting.why
         )
     };
-    plan.host_settings.iter().map(line).collect()
+    here.host_settings.iter().map(line).collect()
 }

@@ -84,8 +84,8 @@ impl Unasked {
             connections: (!fit).then_some(spec.connections),
             machines: super::far::names(lab).into_iter().zip(spec.machines.all()).map(machine).collect(),
             runs_here: runs_here.map(|path| path.display().to_string()),
-            tuples: tuple_sum::tuple_sum(lab)?,
-            settings: permits::of_whole_machines(lab).map(setting).collect(),
+            tuples: tuple_sum::tuple_sum(spec).map_err(|refusal| refusal.of(lab))?,
+            settings: permits::of_whole_machines(spec).map(setting).collect(),
             unknown: UNKNOWN.to_vec(),
         })
     }

@@ -66,7 +66,7 @@ pub fn run_lab(args: &UpArgs) -> Result<Ended> {
     let mut host = journal::beside::host();
     // A lab file that is wrong is told before anything else.
     let (lab, fit) = load(&args.lab)?;
-    permits::check(&lab, &args.allow_host_setting)?;
+    permits::check(&lab.spec, &args.allow_host_setting).map_err(|refusal| refusal.of(&lab))?;
     host.read_settings(lab.spec.sysctl.host.keys());
     if lab.spec.driver.is_far() { run_far(args, lab, fit, &host) } else { run_here(args, &lab, fit, host) }
 }
@@ -75,7 +75,7 @@ fn run_here(args: &UpArgs, lab: &Lab, fit: bool, host: Host) -> Result<Ended> {
     // In a user namespace of its own there are no other labs, and less is seen of the host.
     let shared = rootless::is_unneeded(&host);
     let (host, plan) = prepare(lab, fit, host)?;
-    lowering::check(&plan.host_settings, args.lower_host_limits)?;
+    lowering::check(plan.host_settings(), args.lower_host_limits)?;
     let runtime = super::runtime()?;
     let place = Place::make(args, &runtime, &plan)?;
     // Once more, now that no other lab can begin meanwhile: another may have begun since.
@@ -84,7 +84,7 @@ fn run_here(args: &UpArgs, lab: &Lab, fit: bool, host: Host) -> Result<Ended> {
             return Ok(plan);
         }
         let plan = plan_here(lab.clone(), fit, &journal::beside::host())?;
-        lowering::check(&plan.host_settings, args.lower_host_limits).map(|()| plan)
+        lowering::check(plan.host_settings(), args.lower_host_limits).map(|()| plan)
     };
     let (journal, plan) = begin(plan, &place.folder, again)?;
     finish(args, &runtime, &plan, NetnsDriver::new(journal, host.cgroup), place)
@@ -98,7 +98,7 @@ fn run_far(args: &UpArgs, lab: Lab, fit: bool, host: &Host) -> Result<Ended> {
     let Far { plan, machines, config } =
         runtime.block_on(super::far::plan((lab, fit), &args.lab.file, host, idle))?;
     let _needed_until_the_end = config;
-    for placed in &plan.machines {
+    for placed in plan.machines() {
         lowering::check(&placed.settings, args.lower_host_limits)?;
     }
     let place = Place::make(args, &runtime, &plan)?;
@@ -223,8 +223,8 @@ fn header(plan: &Plan, folder: &Folder) -> Header {
         boot_id: proc::boot_id(),
         began_unix_ms: now.as_millis() as u64,
         run_directory: folder.path.clone(),
-        connections: plan.connections,
-        subnets: plan.subnets.clone(),
+        connections: plan.course.connections,
+        subnets: plan.ends.subnets.clone(),
         planned: None,
     }
 }

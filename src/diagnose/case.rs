@@ -33,37 +33,37 @@ impl<'a> Case<'a> {
 
     /// How far a counter grew in all nodes of the lab; what the host counts is not among them.
     pub fn in_nodes(&self, name: &str) -> u64 {
-        self.plan.nodes.iter().map(|node| self.history().growth(&node.name, name)).sum()
+        self.plan.ends.nodes.iter().map(|node| self.history().growth(&node.name, name)).sum()
     }
 
     /// The highest value of a level in any node of the lab.
     pub fn highest_in_nodes(&self, name: &str) -> u64 {
         let of = |node: &crate::plan::Node| self.history().highest(&node.name, name);
-        self.plan.nodes.iter().filter_map(of).max().unwrap_or(0)
+        self.plan.ends.nodes.iter().filter_map(of).max().unwrap_or(0)
     }
 
     /// The highest value of a level in the nodes of one role.
     pub fn highest_at(&self, role: Role, name: &str) -> u64 {
-        let of_role = self.plan.nodes.iter().filter(|node| node.role == role);
+        let of_role = self.plan.ends.nodes.iter().filter(|node| node.role == role);
         of_role.filter_map(|node| self.history().highest(&node.name, name)).max().unwrap_or(0)
     }
 
     pub fn in_role(&self, role: Role, name: &str) -> u64 {
-        let of_role = self.plan.nodes.iter().filter(|node| node.role == role);
+        let of_role = self.plan.ends.nodes.iter().filter(|node| node.role == role);
         of_role.map(|node| self.history().growth(&node.name, name)).sum()
     }
 
     /// The same, until everything was to be closed: closing at once sends resets of its own.
     pub fn in_role_until_drain(&self, role: Role, name: &str) -> u64 {
         let history = self.account.until_drain.as_ref().unwrap_or(self.history());
-        let of_role = self.plan.nodes.iter().filter(|node| node.role == role);
+        let of_role = self.plan.ends.nodes.iter().filter(|node| node.role == role);
         of_role.map(|node| history.growth(&node.name, name)).sum()
     }
 
     /// Whether the server listens on every port that the clients connect to. Where it was not seen to listen on
     /// fewer, it did what it was told.
     pub fn listened_everywhere(&self) -> bool {
-        let (dialled, listened) = (&self.plan.dialled_ports, &self.plan.server_ports);
+        let (dialled, listened) = (&self.plan.ends.dialled_ports, &self.plan.ends.server_ports);
         let seen = self.history().highest(&self.plan.server().name, names::LISTENERS);
         let all = seen.is_none_or(|seen| seen >= listened.len() as u64);
         all && dialled.iter().all(|port| listened.0.iter().any(|range| range.contains(port)))

@@ -103,8 +103,8 @@ fn standing(counts: &Counts) -> u64 {
 fn untried(case: &Case) -> u64 {
     let rest = |(agent, _): &(AgentId, String)| match agent {
         AgentId::Swarm(index) => {
-            let planned = case.plan.swarms.get(*index as usize).map_or(0, |swarm| swarm.count);
-            let planned = planned.saturating_mul(case.plan.ramp.rounds.into());
+            let planned = case.plan.ends.swarms.get(*index as usize).map_or(0, |swarm| swarm.count);
+            let planned = planned.saturating_mul(case.plan.course.ramp.rounds.into());
             planned.saturating_sub(case.account.counts(*agent).tried)
         }
         AgentId::Reactor(_) => 0,

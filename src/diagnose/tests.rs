@@ -10,6 +10,7 @@ use crate::driver::AgentId;
 use crate::event::Event;
 use crate::host::Host;
 use crate::observe::{Reading, Sample, names};
+use crate::plan::Place;
 
 const SWARM: AgentId = AgentId::Swarm(0);
 const REACTOR: AgentId = AgentId::Reactor(0);
@@ -303,7 +304,8 @@ fn what_timed_out_before_a_machine_without_memory_killed_the_server_is_its() {
     let mut story = killed_server().counts(SWARM, client).counter("server", names::HOST_KILLS, 1);
     assert_eq!(story.verdicts(), [(Cause::ServerMemory, 1000)]);
     // A limit of its own keeps nobody else from answering.
-    story.plan.nodes[0].memory_limit = Some(1 << 30);
+    let Place::Here(here) = &mut story.plan.place else { panic!("a lab on machines") };
+    here.namespaces[0].memory_limit = Some(1 << 30);
     assert_eq!(story.verdicts(), [(Cause::ServerMemory, 900), (Cause::Filtered, 100)]);
 }
 
@@ -343,7 +345,7 @@ fn a_killed_client_leaves_the_rest_untried() {
     let server = Counts { tried: 300, established: 300, lost, ..Counts::default() };
     let story = Story::new().counts(SWARM, client).counts(REACTOR, server).ended(SWARM, "signal 9");
     // One of two swarms with 500 each: 300 held, 10 on their way, 190 never tried.
-    assert_eq!(story.plan.swarms[0].count, 500);
+    assert_eq!(story.plan.ends.swarms[0].count, 500);
     assert_eq!(story.verdicts(), [(Cause::AgentDied, 500)]);
 }
 

@@ -120,7 +120,11 @@ impl Driver for MockDriver {
         if self.build_breaks {
             return Err(Error::host("making the namespace", "the mock breaks here"));
         }
-        Ok(Built { namespaces: plan.nodes.len(), links: plan.links.len(), ..Built::default() })
+        Ok(Built {
+            namespaces: plan.ends.nodes.len(),
+            links: plan.here().map_or(0, |here| here.links.len()),
+            ..Built::default()
+        })
     }
 
     async fn start(&mut self, _: &Plan, agents: &[AgentId]) -> Result<Vec<Started>> {

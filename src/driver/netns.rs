@@ -1,5 +1,6 @@
 //! The driver that builds a lab from network namespaces and veth pairs on this host.
 
+mod requests;
 mod strike;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,15 +13,15 @@ use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::Cgroup;
 use crate::journal::{self, Change, Journal};
-use crate::kernel::netlink::{End, LOOPBACK, Netlink, Opened, Request};
+use crate::kernel::netlink::{Netlink, Opened, Request};
 use crate::kernel::netns::{self, Namespace};
-use crate::kernel::nftables::{self, Translation};
 use crate::kernel::{cgroup, proc, sysctl};
 use crate::observe::{Depth, Eyes, Seat, Seen};
-use crate::plan::{Home, LinkEnd, Nat, Node, Plan, Role, Router};
+use crate::plan::{Node, Plan, PlannedNamespace};
 use crate::spec::Blow;
 use crate::teardown::{self, Outcome};
 use crate::units::Family;
+use requests::Local;
 
 /// What new links of a namespace do by themselves.
 const QUIET_IPV6: [(&str, &str); 3] = [
@@ -55,29 +56,30 @@ impl NetnsDriver {
         }
     }
 
-    fn make_namespaces(&mut self, nodes: &[Node]) -> Result<()> {
+    fn make_namespaces(&mut self, planned: &[PlannedNamespace]) -> Result<()> {
         let directory = Path::new(netns::DIRECTORY);
         if !directory.exists() {
             self.journal.intend(vec![Change::Directory { path: directory.to_owned() }])?;
             std::fs::create_dir_all(directory)
                 .attempt(Exit::Host, || format!("making {}", directory.display()))?;
         }
-        if let Some(taken) = nodes.iter().find(|node| netns::path(&node.namespace).exists()) {
-            let what = format!("making the namespace {}", taken.namespace);
+        if let Some(taken) = planned.iter().find(|one| netns::path(&one.name).exists()) {
+            let what = format!("making the namespace {}", taken.name);
             return Err(Error::host(what, "a namespace of that name is there, and is not this lab's")
                 .remedy("give the lab another name (`--set name=…`), or remove it: `ip netns del`"));
         }
-        let change = |node: &Node, identity| Change::Namespace { name: node.namespace.clone(), identity };
-        let ids = self.journal.intend(nodes.iter().map(|node| change(node, None)).collect())?;
-        let orders: Vec<_> = nodes
+        let change =
+            |one: &PlannedNamespace, identity| Change::Namespace { name: one.name.clone(), identity };
+        let ids = self.journal.intend(planned.iter().map(|one| change(one, None)).collect())?;
+        let orders: Vec<_> = planned
             .iter()
-            .map(|node| netns::Order { name: &node.namespace, ehash_entries: node.ehash_entries })
+            .map(|one| netns::Order { name: &one.name, ehash_entries: one.ehash_entries })
             .collect();
         let staging = self.journal.staging();
         std::fs::create_dir_all(&staging).attempt(Exit::Host, || format!("making {}", staging.display()))?;
         let (made, result) = netns::stage(&orders, &staging);
-        let identities = ids.iter().zip(nodes).zip(&made);
-        let identities = identities.map(|((id, node), made)| (*id, change(node, Some(made.identity))));
+        let identities = ids.iter().zip(planned).zip(&made);
+        let identities = identities.map(|((id, one), made)| (*id, change(one, Some(made.identity))));
         self.journal.made(identities.collect())?;
         self.namespaces = made;
         let failed = |name: &str, error| Error::host(format!("making the namespace {name}"), error);
@@ -91,53 +93,53 @@ impl NetnsDriver {
 
     /// The pairs of each node in which links come together, in one batch made there: an older kernel, as 6.1, looks
     /// for an index that is taken in the namespace it is asked from, and the host has links of its own.
-    async fn tie(&self, plan: &Plan) -> Result<()> {
+    async fn tie(&self, lab: Local<'_>) -> Result<()> {
         let runtime = tokio::runtime::Handle::current();
-        let hubs: BTreeSet<usize> = plan.links.iter().map(|link| link.ends[0].node).collect();
+        let hubs: BTreeSet<usize> = lab.here.links.iter().map(|link| link.ends[0].node).collect();
         let files = hubs.iter().map(|hub| self.namespaces[*hub].file());
         let opened = netns::inside_each(files, |_| Opened::here(&runtime));
         for (hub, opened) in hubs.iter().zip(opened) {
-            let name = &plan.nodes[*hub].namespace;
+            let name = lab.name(*hub);
             let opened = opened.attempt(Exit::Host, || format!("opening netlink in {name}"))?;
-            send(&mut opened.serve(), name, &pairs(plan, *hub, &self.namespaces)).await?;
+            send(&mut opened.serve(), name, &lab.pairs(*hub, &self.namespaces)).await?;
         }
         Ok(())
     }
 
     /// All pairs first, then one batch in each namespace gives it its addresses.
-    async fn connect(&mut self, plan: &Plan) -> Result<()> {
-        if plan.subnets.iter().any(|subnet| subnet.family() == Family::Ipv6) {
-            self.quiet_ipv6(plan)?;
+    async fn connect(&mut self, lab: Local<'_>) -> Result<()> {
+        if lab.ends.subnets.iter().any(|subnet| subnet.family() == Family::Ipv6) {
+            self.quiet_ipv6(lab)?;
         }
-        self.tie(plan).await?;
+        self.tie(lab).await?;
         let runtime = tokio::runtime::Handle::current();
         let opened = netns::inside_each(self.namespaces.iter().map(Namespace::file), |node| {
-            if let Some(router) = plan.router.as_ref().filter(|router| router.node == node && router.tracks) {
+            if let Some(router) = lab.tracking_router(node) {
                 // First of all: the settings of tracking are there when it is.
-                track(router, &plan.nodes[node])
+                requests::track(router, &lab.ends.nodes[node])
                     .map_err(|(what, error)| std::io::Error::other(format!("{what}: {error}")))?;
             }
-            for (key, value) in &plan.nodes[node].settings {
+            for (key, value) in &lab.ends.nodes[node].settings {
                 sysctl::write_inside(key, value)
                     .map_err(|error| std::io::Error::other(format!("setting {key} to {value}: {error}")))?;
             }
             Opened::here(&runtime)
         });
-        for ((node, opened), plan_node) in opened.into_iter().enumerate().zip(&plan.nodes) {
-            let name = &plan_node.namespace;
+        for (node, opened) in opened.into_iter().enumerate() {
+            let name = lab.name(node);
             let opened = opened.attempt(Exit::Host, || format!("setting up the namespace {name}"))?;
-            send(&mut opened.serve(), name, &requests(plan, node)).await?;
+            send(&mut opened.serve(), name, &lab.requests(node)).await?;
         }
         Ok(())
     }
 
     /// Links that are made from now on get no address of their own making, and none is looked for twice: the lab
     /// gives them theirs, and nobody else is there.
-    fn quiet_ipv6(&self, plan: &Plan) -> Result<()> {
+    fn quiet_ipv6(&self, lab: Local<'_>) -> Result<()> {
         let quiet = |_| QUIET_IPV6.into_iter().try_for_each(|(key, value)| sysctl::write_inside(key, value));
         let done = netns::inside_each(self.namespaces.iter().map(Namespace::file), quiet);
-        for (done, node) in done.into_iter().zip(&plan.nodes) {
-            done.attempt(Exit::Host, || format!("setting up IPv6 in {}", node.namespace))?;
+        for (node, done) in done.into_iter().enumerate() {
+            done.attempt(Exit::Host, || format!("setting up IPv6 in {}", lab.name(node)))?;
         }
         Ok(())
     }
@@ -148,16 +150,16 @@ impl NetnsDriver {
             name: node.name.clone(),
             cgroup: self.cgroups.get(&index).map(|path| (version, path.clone())),
         };
-        let seats = plan.nodes.iter().enumerate().map(seat);
+        let seats = plan.ends.nodes.iter().enumerate().map(seat);
         let eyes = Eyes::open(seats.zip(self.namespaces.iter().map(Namespace::file)));
         self.eyes = Some(eyes.attempt(Exit::Host, || "looking into the namespaces".to_owned())?);
         Ok(())
     }
 
-    fn make_cgroups(&mut self, plan: &Plan) -> Result<()> {
-        for (index, node) in plan.nodes.iter().enumerate() {
-            let Some(limit) = node.memory_limit else { continue };
-            let attempt = || format!("limiting the memory of {}", node.name);
+    fn make_cgroups(&mut self, lab: Local<'_>) -> Result<()> {
+        for (index, namespace) in lab.here.namespaces.iter().enumerate() {
+            let Some(limit) = namespace.memory_limit else { continue };
+            let attempt = || format!("limiting the memory of {}", lab.ends.nodes[index].name);
             let below = match (&self.host_cgroup.limit_below, &self.host_cgroup.can_limit) {
                 (Some(below), Ok(())) => below.clone(),
                 (_, Err(why)) => {
@@ -165,7 +167,7 @@ impl NetnsDriver {
                 }
                 (None, Ok(())) => return Err(Error::host(attempt(), "no cgroup to make it in is known")),
             };
-            let path = below.join(&node.namespace);
+            let path = below.join(&namespace.name);
             if path.exists() {
                 let why = format!("{} is there, and is not this lab's", path.display());
                 return Err(Error::host(attempt(), why)
@@ -183,21 +185,23 @@ impl NetnsDriver {
 
 impl Driver for NetnsDriver {
     async fn build(&mut self, plan: &Plan) -> Result<Built> {
-        settings::move_all(&mut self.journal, &plan.host_settings)?;
-        self.make_cgroups(plan)?;
-        self.make_namespaces(&plan.nodes)?;
-        self.connect(plan).await?;
+        let lab = Local::of(plan)?;
+        settings::move_all(&mut self.journal, &lab.here.host_settings)?;
+        self.make_cgroups(lab)?;
+        self.make_namespaces(&lab.here.namespaces)?;
+        self.connect(lab).await?;
         self.open_eyes(plan)?;
         Ok(Built {
             machines: 0,
-            namespaces: plan.nodes.len(),
-            links: plan.links.len(),
-            addresses: plan.nodes.iter().map(Node::address_count).sum(),
+            namespaces: lab.here.namespaces.len(),
+            links: lab.here.links.len(),
+            addresses: plan.ends.nodes.iter().map(Node::address_count).sum(),
             unkept: self.journal.unkept(),
         })
     }
 
     async fn start(&mut self, plan: &Plan, agents: &[AgentId]) -> Result<Vec<Started>> {
+        let user = Local::of(plan)?.here.agent_user;
         let mut started = Vec::with_capacity(agents.len());
         let mut changes = Vec::with_capacity(agents.len());
         for agent in agents {
@@ -205,12 +209,12 @@ impl Driver for NetnsDriver {
             let cell = Cell {
                 given: true,
                 nofile: Some(match agent {
-                    AgentId::Reactor(_) => plan.reactors.nofile,
-                    AgentId::Swarm(index) => plan.swarms[*index as usize].nofile,
+                    AgentId::Reactor(_) => plan.ends.reactors.nofile,
+                    AgentId::Swarm(index) => plan.ends.swarms[*index as usize].nofile,
                 }),
                 cgroup: self.cgroups.get(&node).map(|path| cgroup::entrance(path)).into_iter().collect(),
-                cpus: plan.nodes[node].cpus.clone(),
-                user: plan.agent_user,
+                cpus: plan.ends.nodes[node].cpus.clone(),
+                user,
                 parent: i32::try_from(std::process::id()).ok(),
             };
             let given = self.chain.given_to(*agent, Some(self.namespaces[node].file()))?;
@@ -238,17 +242,17 @@ impl Driver for NetnsDriver {
             }
             Part::Ports(ports) => strike::reset(plan, &self.namespaces[0], &ports),
             Part::Link(client) => {
+                let lab = Local::of(plan)?;
                 let up = blow == Blow::LinkUp;
                 let runtime = tokio::runtime::Handle::current();
                 // At the client nothing is seen of it: its packets go into a cable with no other end.
-                let Some(end) = strike::far_end(plan, client) else { return Ok(()) };
+                let Some(end) = strike::far_end(lab, client) else { return Ok(()) };
                 let place = self.namespaces[end.node].file();
                 let opened = netns::inside_each([place], |_| Opened::here(&runtime));
-                let attempt = || format!("striking the link of {}", plan.nodes[client].name);
+                let attempt = || format!("striking the link of {}", plan.ends.nodes[client].name);
                 for netlink in opened {
                     let mut netlink = netlink.attempt(Exit::Broke, attempt)?.serve();
-                    let namespace = &plan.nodes[end.node].namespace;
-                    send(&mut netlink, namespace, &strike::link(plan, end, up)).await?;
+                    send(&mut netlink, lab.name(end.node), &strike::link(lab, end, up)).await?;
                 }
                 Ok(())
             }
@@ -256,15 +260,17 @@ impl Driver for NetnsDriver {
     }
 
     async fn part(&mut self, plan: &Plan) -> Result<()> {
+        let lab = Local::of(plan)?;
         let runtime = tokio::runtime::Handle::current();
         let files = self.namespaces.iter().map(Namespace::file);
         let opened = netns::inside_each(files, |_| Opened::here(&runtime));
         let mut result = Ok(());
-        for ((index, opened), node) in opened.into_iter().enumerate().zip(&plan.nodes) {
-            let routes: Vec<Request> = requests(plan, index).iter().filter_map(Request::undone).collect();
+        for (node, opened) in opened.into_iter().enumerate() {
+            let name = lab.name(node);
+            let routes: Vec<Request> = lab.requests(node).iter().filter_map(Request::undone).collect();
             let parted = match opened {
-                Ok(opened) => send(&mut opened.serve(), &node.namespace, &routes).await,
-                Err(error) => Err(Error::broke(format!("opening netlink in {}", node.namespace), error)),
+                Ok(opened) => send(&mut opened.serve(), name, &routes).await,
+                Err(error) => Err(Error::broke(format!("opening netlink in {name}"), error)),
             };
             // A route that is gone already, as with a link that was taken down, is no reason to keep the others.
             result = result.and(parted);
@@ -305,65 +311,4 @@ impl Driver for NetnsDriver {
 
 async fn send(netlink: &mut Netlink, namespace: &str, requests: &[Request]) -> Result<()> {
     netlink.send(requests).await.map_err(|(what, error)| Error::host(format!("{what} in {namespace}"), error))
-}
-
-/// The pairs whose first end is in this node.
-fn pairs(plan: &Plan, hub: usize, namespaces: &[Namespace]) -> Vec<Request> {
-    use std::os::fd::AsRawFd;
-    let descriptor = |node: usize| namespaces[node].file().as_raw_fd();
-    let end =
-        |end: &LinkEnd| End { namespace: descriptor(end.node), name: end.name.clone(), index: end.index };
-    let links = plan.links.iter().filter(|link| link.ends[0].node == hub);
-    links.map(|link| Request::Veth(end(&link.ends[0]), end(&link.ends[1]))).collect()
-}
-
-fn track(router: &Router, node: &Node) -> Result<(), (&'static str, std::io::Error)> {
-    let translation = |nat: &Nat| Translation {
-        out: router.to_server,
-        first: nat.addresses.first,
-        count: nat.addresses.count,
-        ports: (nat.ports.first, nat.ports.last),
-    };
-    for home in &node.homes {
-        let of_family = |nat: &&Nat| Family::of(nat.addresses.first) == home.family();
-        let nat = router.nat.iter().find(of_family).map(translation);
-        nftables::track(home.addresses.first.is_ipv6(), nat.as_ref())?;
-    }
-    Ok(())
-}
-
-/// What a node's namespace is told: its links, its addresses, and the way to the others.
-fn requests(plan: &Plan, index: usize) -> Vec<Request> {
-    let node = &plan.nodes[index];
-    let mut requests = vec![Request::Up { index: LOOPBACK }];
-    // The first end of a pair is up already.
-    let far_ends = plan.links.iter().map(|link| &link.ends[1]).filter(|end| end.node == index);
-    requests.extend(far_ends.map(|end| Request::Up { index: end.index }));
-    let own_ends = plan.links.iter().flat_map(|link| &link.ends).filter(|end| end.node == index);
-    let link_local = |end: &LinkEnd| Some(Request::LinkLocal { index: end.index, address: end.link_local? });
-    requests.extend(own_ends.filter_map(link_local));
-    let home = match node.role {
-        Role::Client => node.routes.first().map_or(LOOPBACK, |route| route.link),
-        // They are reached over several links.
-        Role::Server | Role::Router => LOOPBACK,
-    };
-    if let (Role::Client, Some(bytes_per_second)) = (node.role, plan.client_rate) {
-        requests.push(Request::Rate { index: home, bytes_per_second });
-    }
-    for Home { addresses, block, each_address } in &node.homes {
-        let each = if *each_address { addresses.count } else { 1 };
-        let some = addresses.iter().take(each as usize);
-        requests.extend(some.map(|address| Request::Address { index: home, address }));
-        if !each_address {
-            requests.push(Request::OwnRange { first: block.base, prefix: block.prefix });
-        }
-    }
-    requests.extend(node.routes.iter().map(|route| Request::Route {
-        to: route.to.base,
-        prefix: route.to.prefix,
-        via: route.via,
-        index: route.link,
-        source: route.source,
-    }));
-    requests
 }

@@ -96,17 +96,17 @@ impl SshDriver {
     }
 
     fn preparation(&self, plan: &Plan, index: usize) -> Preparation {
-        let (node, placed) = (&plan.nodes[index], &plan.machines[index]);
+        let (node, placed) = (&plan.ends.nodes[index], &plan.machines()[index]);
         let agents = if index == 0 {
-            u64::from(plan.reactors.count)
+            u64::from(plan.ends.reactors.count)
         } else {
-            plan.swarms.iter().filter(|swarm| swarm.node == index).count() as u64
+            plan.ends.swarms.iter().filter(|swarm| swarm.node == index).count() as u64
         };
         Preparation {
             lab: self.name_on(&node.name),
             node: node.name.clone(),
-            connections: plan.connections,
-            subnets: plan.subnets.clone(),
+            connections: plan.course.connections,
+            subnets: plan.ends.subnets.clone(),
             address: placed.address,
             settings: placed.settings.clone(),
             routes: routes(plan, index),
@@ -149,7 +149,7 @@ impl SshDriver {
 /// A client's added addresses are its own range, and the server reaches them by the client's address.
 fn routes(plan: &Plan, index: usize) -> Vec<Borrowed> {
     if index > 0 {
-        let range = plan.machines[index].range;
+        let range = plan.machines()[index].range;
         return range
             .map(|range| Borrowed::Range { first: range.base, prefix: range.prefix })
             .into_iter()
@@ -159,18 +159,18 @@ fn routes(plan: &Plan, index: usize) -> Vec<Borrowed> {
         let range = placed.range?;
         Some(Borrowed::Way { to: range.base, prefix: range.prefix, via: placed.address })
     };
-    plan.machines.iter().filter_map(way).collect()
+    plan.machines().iter().filter_map(way).collect()
 }
 
 fn cell(plan: &Plan, agent: AgentId) -> Cell {
     let node = node_of(plan, agent);
     Cell {
         nofile: Some(match agent {
-            AgentId::Reactor(_) => plan.reactors.nofile,
-            AgentId::Swarm(index) => plan.swarms[index as usize].nofile,
+            AgentId::Reactor(_) => plan.ends.reactors.nofile,
+            AgentId::Swarm(index) => plan.ends.swarms[index as usize].nofile,
         }),
-        cpus: plan.nodes[node].cpus.clone(),
-        user: plan.machines[node].agent_user,
+        cpus: plan.ends.nodes[node].cpus.clone(),
+        user: plan.machines()[node].agent_user,
         ..Cell::default()
     }
 }
@@ -185,8 +185,8 @@ impl Driver for SshDriver {
         let prepared = self.machines.lines.iter().enumerate().map(prepare);
         join_all(prepared).await.into_iter().collect::<Result<()>>()?;
         Ok(Built {
-            machines: plan.nodes.len(),
-            addresses: plan.nodes.iter().map(Node::address_count).sum(),
+            machines: plan.ends.nodes.len(),
+            addresses: plan.ends.nodes.iter().map(Node::address_count).sum(),
             ..Built::default()
         })
     }
@@ -210,7 +210,7 @@ impl Driver for SshDriver {
         let started = try_join_all(by_node.into_iter().map(on_one)).await?;
         let mut started: BTreeMap<AgentId, Started> = started.into_iter().flatten().collect();
         for (agent, one) in &started {
-            let node = plan.nodes[node_of(plan, *agent)].name.clone();
+            let node = plan.ends.nodes[node_of(plan, *agent)].name.clone();
             self.processes.insert(*agent, (node, (one.pid, one.log_mark.clone())));
         }
         Ok(agents.iter().filter_map(|agent| started.remove(agent)).collect())
@@ -236,7 +236,7 @@ impl Driver for SshDriver {
                 Err(Error::host(what, "the firewalls of machines are not the lab's"))
             }
             Part::Link(node) => {
-                let what = format!("striking the link of {}", plan.nodes[node].name);
+                let what = format!("striking the link of {}", plan.ends.nodes[node].name);
                 Err(Error::host(what, "the links between machines are not the lab's"))
             }
         }

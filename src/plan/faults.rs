@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Node, Reactors, Swarm};
-use crate::error::Result;
-use crate::spec::{Blow, FaultSpec, Lab, Moment};
+use super::node::Node;
+use super::processes::{Reactors, Swarm};
+use super::refusal::Refusal;
+use super::tuple_sum::dialled_ports;
+use crate::spec::{Blow, FaultSpec, Moment, Spec};
 use crate::units::{Ports, quoted};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -41,8 +43,13 @@ pub enum Whom {
     WayToPorts,
 }
 
-pub fn all(lab: &Lab, nodes: &[Node], reactors: &Reactors, swarms: &[Swarm]) -> Result<Vec<Fault>> {
-    let faults = lab.spec.faults.iter().enumerate();
+pub fn all(
+    spec: &Spec,
+    nodes: &[Node],
+    reactors: &Reactors,
+    swarms: &[Swarm],
+) -> Result<Vec<Fault>, Refusal> {
+    let faults = spec.faults.iter().enumerate();
     faults
         .map(|(index, fault)| {
             let counts = (reactors.count, swarms.len());
@@ -52,23 +59,22 @@ pub fn all(lab: &Lab, nodes: &[Node], reactors: &Reactors, swarms: &[Swarm]) -> 
                 after: fault.after.0,
                 blow: fault.blow,
                 ports: fault.ports.clone(),
-                whom: whom(lab, &format!("faults[{index}]"), fault, (nodes, counts))?,
+                whom: whom(spec, &format!("faults[{index}]"), fault, (nodes, counts))?,
             })
         })
         .collect()
 }
 
-fn whom(lab: &Lab, path: &str, fault: &FaultSpec, all: (&[Node], (u32, usize))) -> Result<Whom> {
+fn whom(spec: &Spec, path: &str, fault: &FaultSpec, all: (&[Node], (u32, usize))) -> Result<Whom, Refusal> {
     let (nodes, (reactors, swarms)) = all;
     if let Some(ports) = &fault.ports {
-        return way_to(lab, path, ports);
+        return way_to(spec, path, ports);
     }
     let client = |name: &str| nodes.iter().skip(1).position(|node| node.name == name).map(|place| place + 1);
     if let Some(node) = &fault.node {
         let clients = nodes.len() - 1;
         return client(node).map(Whom::LinkOf).ok_or_else(|| {
-            lab.source
-                .error(&format!("{path}.node"), format!("this lab has no client {}", quoted(node)))
+            Refusal::input(format!("{path}.node"), format!("this lab has no client {}", quoted(node)))
                 .remedy(format!("name one from client-1 to client-{clients}"))
         });
     }
@@ -86,7 +92,7 @@ fn whom(lab: &Lab, path: &str, fault: &FaultSpec, all: (&[Node], (u32, usize))) 
             .or_else(|| client(agent).map(Whom::SwarmsOf)),
     };
     found.ok_or_else(|| {
-        lab.source.error(&format!("{path}.agent"), format!("this lab has no process {}", quoted(agent))).remedy(
+        Refusal::input(format!("{path}.agent"), format!("this lab has no process {}", quoted(agent))).remedy(
             format!(
                 "name `server`, `clients`, a client, one from reactor-1 to reactor-{reactors}, or one from swarm-1 \
                  to swarm-{swarms}"
@@ -95,14 +101,15 @@ fn whom(lab: &Lab, path: &str, fault: &FaultSpec, all: (&[Node], (u32, usize))) 
     })
 }
 
-fn way_to(lab: &Lab, path: &str, ports: &Ports) -> Result<Whom> {
-    let dialled = super::dialled_ports(lab);
+fn way_to(spec: &Spec, path: &str, ports: &Ports) -> Result<Whom, Refusal> {
+    let dialled = dialled_ports(spec);
     match ports.iter().find(|port| dialled.iter().all(|one| one != *port)) {
         None => Ok(Whom::WayToPorts),
-        Some(other) => Err(lab
-            .source
-            .error(&format!("{path}.ports"), format!("no client of this lab connects to port {other}"))
-            .remedy(format!("name some of {dialled}"))),
+        Some(other) => Err(Refusal::input(
+            format!("{path}.ports"),
+            format!("no client of this lab connects to port {other}"),
+        )
+        .remedy(format!("name some of {dialled}"))),
     }
 }
 

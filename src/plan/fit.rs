@@ -1,30 +1,20 @@
 //! `--connections fit`: as many as this machine's memory and limits carry.
 
-use crate::error::Result;
-use crate::host::Host;
-use crate::spec::Lab;
-
-use super::{Plan, memory, sketch};
+use super::Plan;
+use super::refusal::Refusal;
+use crate::spec::Spec;
 
 /// The search's upper bound.
 const MOST: u64 = u32::MAX as u64;
 
-/// The largest number of connections with which this lab can be planned on this host.
-pub fn connections(lab: &Lab, host: &Host) -> Result<u64> {
-    most(lab, |lab| {
-        let plan = sketch(lab, host)?;
-        memory::check(lab, host, &plan.memory, "", || 0).map(|()| plan)
-    })
-}
-
 /// The largest number of connections that can be planned.
 ///
 /// What can be planned with n connections can be planned with fewer, so the answer is found by halving.
-pub fn most(lab: &Lab, plan: impl Fn(&Lab) -> Result<Plan>) -> Result<u64> {
-    let mut smaller = lab.clone();
-    smaller.spec.anyway = false;
+pub fn most(spec: &Spec, plan: impl Fn(&Spec) -> Result<Plan, Refusal>) -> Result<u64, Refusal> {
+    let mut smaller = spec.clone();
+    smaller.anyway = false;
     let mut fits = |connections: u64| {
-        smaller.spec.connections = connections;
+        smaller.connections = connections;
         plan(&smaller).map(|plan| plan.limits)
     };
     // More than these limits allow could be planned, but would not be established.

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::machines::Placed;
+use super::place::Placed;
 use super::processes::Side;
-use super::{Memory, TupleSum, admission, memory, processes, settings};
-use crate::error::Result;
+use super::refusal::Refusal;
+use super::{Memory, TupleSum, memory, others, processes, settings};
 use crate::host::Host;
-use crate::spec::{Lab, Processes};
+use crate::spec::{Processes, Spec};
 use crate::units::{grouped, human_bytes};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,27 +35,27 @@ impl Limit {
 }
 
 /// All limits, the one that bites first at the front.
-pub fn all(lab: &Lab, host: &Host, tuples: &TupleSum, memory: &Memory) -> Vec<Limit> {
+pub fn all(spec: &Spec, host: &Host, tuples: &TupleSum, memory: &Memory) -> Vec<Limit> {
     let found = [
         Some(five_tuples(tuples)),
-        Some(machine_memory(lab, memory)),
-        Some(agents(lab, host)),
-        server_descriptors(lab, host),
-        client_descriptors(lab, host),
-        file_table(lab, host),
-        listening_ports(lab),
-        end_memory(lab, Side::Server),
-        end_memory(lab, Side::Client),
+        Some(machine_memory(spec, memory)),
+        Some(agents(spec, host)),
+        server_descriptors(spec, host),
+        client_descriptors(spec, host),
+        file_table(spec, host),
+        listening_ports(spec),
+        end_memory(spec, Side::Server),
+        end_memory(spec, Side::Client),
     ];
     let mut limits: Vec<Limit> = found.into_iter().flatten().collect();
-    limits.extend(on_the_router(lab, host, tuples));
+    limits.extend(on_the_router(spec, host, tuples));
     limits.sort_by_key(|limit| limit.connections);
     limits
 }
 
 /// The same where every node has a machine of its own: the server, and for all clients the weakest of theirs.
 pub fn on_machines(
-    lab: &Lab,
+    spec: &Spec,
     (server, client): (&Host, &Host),
     tuples: &TupleSum,
     placed: &[Placed],
@@ -65,7 +65,7 @@ pub fn on_machines(
     for (index, placed) in placed.iter().enumerate() {
         // A client has one share of all connections.
         let shares = if index == 0 { 1 } else { clients };
-        let share = lab.spec.connections.div_ceil(shares);
+        let share = spec.connections.div_ceil(shares);
         let (memory, end) = (&placed.memory, if index == 0 { "the server's" } else { "a client's" });
         limits.push(Limit {
             connections: memory.fitting(share).saturating_mul(shares),
@@ -76,10 +76,10 @@ pub fn on_machines(
                 placed.ssh
             ),
             remedy: "a machine with more memory, or more of them".to_owned(),
-            ..machine_memory(lab, memory)
+            ..machine_memory(spec, memory)
         });
     }
-    let found = [server_descriptors(lab, server), client_descriptors(lab, client), listening_ports(lab)];
+    let found = [server_descriptors(spec, server), client_descriptors(spec, client), listening_ports(spec)];
     limits.extend(found.into_iter().flatten());
     limits.sort_by_key(|limit| limit.connections);
     limits
@@ -87,16 +87,16 @@ pub fn on_machines(
 
 /// A limit below what is asked for is refused, unless the author wants to see it bite. Five-tuples and the
 /// machine's memory have refusals of their own, and that of memory is never passed over.
-pub fn refuse(lab: &Lab, limits: &[Limit]) -> Result<()> {
-    let asked = lab.spec.connections;
+pub fn refuse(spec: &Spec, limits: &[Limit]) -> Result<(), Refusal> {
+    let asked = spec.connections;
     let known = |limit: &&Limit| {
         limit.refused && limit.connections < asked && ![FIVE_TUPLES, MEMORY].contains(&limit.name)
     };
     match limits.iter().find(known) {
-        Some(limit) if !lab.spec.anyway => {
+        Some(limit) if !spec.anyway => {
             let (allowed, asked) = (grouped(limit.connections), grouped(asked));
             let why = format!("{}: room for {allowed} of {asked} connections: {}", limit.name, limit.why);
-            Err(super::refusal(lab, limit.key, why)
+            Err(Refusal::host(limit.key, why)
                 .remedy(format!("{}; or `anyway: true`, to see what happens", limit.remedy)))
         }
         _ => Ok(()),
@@ -119,10 +119,10 @@ fn five_tuples(tuples: &TupleSum) -> Limit {
     }
 }
 
-fn machine_memory(lab: &Lab, memory: &Memory) -> Limit {
+fn machine_memory(spec: &Spec, memory: &Memory) -> Limit {
     Limit {
         name: MEMORY,
-        connections: memory.fitting(lab.spec.connections),
+        connections: memory.fitting(spec.connections),
         why: format!(
             "{} B for both ends of a connection, of {} available",
             grouped(memory.per_connection()),
@@ -134,8 +134,8 @@ fn machine_memory(lab: &Lab, memory: &Memory) -> Limit {
     }
 }
 
-fn agents(lab: &Lab, host: &Host) -> Limit {
-    let (agents, connections) = processes::carried_by_agents(lab, host);
+fn agents(spec: &Spec, host: &Host) -> Limit {
+    let (agents, connections) = processes::carried_by_agents(spec, host);
     Limit {
         name: "agents",
         connections,
@@ -147,11 +147,11 @@ fn agents(lab: &Lab, host: &Host) -> Limit {
     }
 }
 
-fn server_descriptors(lab: &Lab, host: &Host) -> Option<Limit> {
-    let Processes::Count(count) = lab.spec.server.reactors else { return None };
+fn server_descriptors(spec: &Spec, host: &Host) -> Option<Limit> {
+    let Processes::Count(count) = spec.server.reactors else { return None };
     let most = processes::most_descriptors(host);
-    let most = lab.spec.limits.server.nofile.map_or(most, |asked| most.min(asked.0));
-    let room = most.saturating_sub(processes::reactor_own(&lab.spec));
+    let most = spec.limits.server.nofile.map_or(most, |asked| most.min(asked.0));
+    let room = most.saturating_sub(processes::reactor_own(spec));
     Some(Limit {
         name: "server descriptors",
         connections: room.saturating_mul(u64::from(count)),
@@ -162,8 +162,8 @@ fn server_descriptors(lab: &Lab, host: &Host) -> Option<Limit> {
     })
 }
 
-fn client_descriptors(lab: &Lab, host: &Host) -> Option<Limit> {
-    let (connections, why) = processes::client_room(lab, host)?;
+fn client_descriptors(spec: &Spec, host: &Host) -> Option<Limit> {
+    let (connections, why) = processes::client_room(spec, host)?;
     let remedy = "`clients: {processes: auto}`".to_owned();
     Some(Limit {
         name: "client descriptors",
@@ -176,10 +176,10 @@ fn client_descriptors(lab: &Lab, host: &Host) -> Option<Limit> {
 }
 
 /// The lab file fixes it, or the host does.
-fn file_table(lab: &Lab, host: &Host) -> Option<Limit> {
+fn file_table(spec: &Spec, host: &Host) -> Option<Limit> {
     let name = "system file table";
     let room = |most: u64, spare: u64| most.saturating_sub(host.files_open + spare) / 2;
-    if let Some(asked) = lab.spec.sysctl.host.get(settings::FILE_MAX) {
+    if let Some(asked) = spec.sysctl.host.get(settings::FILE_MAX) {
         let most = asked.trim().parse().ok()?;
         return Some(Limit {
             name,
@@ -187,9 +187,9 @@ fn file_table(lab: &Lab, host: &Host) -> Option<Limit> {
             why: format!(
                 "the lab file sets fs.file-max to {}; both ends count{}",
                 grouped(most),
-                admission::files_beside(host)
+                others::files_beside(host)
             ),
-            remedy: admission::remedy_beside(
+            remedy: others::remedy_beside(
                 host,
                 &format!("leave {} out of `sysctl.host`", settings::FILE_MAX),
             ),
@@ -204,9 +204,9 @@ fn file_table(lab: &Lab, host: &Host) -> Option<Limit> {
         why: format!(
             "fs.file-max is {} and cannot be raised here; both ends count{}",
             grouped(most),
-            admission::files_beside(host)
+            others::files_beside(host)
         ),
-        remedy: admission::remedy_beside(
+        remedy: others::remedy_beside(
             host,
             &format!("raise fs.file-max on the host: `sysctl -w {}=…`", settings::FILE_MAX),
         ),
@@ -216,11 +216,11 @@ fn file_table(lab: &Lab, host: &Host) -> Option<Limit> {
 }
 
 /// Connections to a port that nobody listens on are refused.
-fn listening_ports(lab: &Lab) -> Option<Limit> {
-    let dialled = lab.spec.clients.server_ports.as_ref()?;
-    let listens = |port: &u16| lab.spec.server.ports.0.iter().any(|range| range.contains(*port));
+fn listening_ports(spec: &Spec) -> Option<Limit> {
+    let dialled = spec.clients.server_ports.as_ref()?;
+    let listens = |port: &u16| spec.server.ports.0.iter().any(|range| range.contains(*port));
     let (open, all) = (dialled.iter().filter(listens).count() as u64, dialled.len() as u64);
-    let share = u128::from(lab.spec.connections) * u128::from(open) / u128::from(all.max(1));
+    let share = u128::from(spec.connections) * u128::from(open) / u128::from(all.max(1));
     (open < all).then(|| Limit {
         name: "listening ports",
         connections: u64::try_from(share).unwrap_or(u64::MAX),
@@ -236,14 +236,14 @@ fn listening_ports(lab: &Lab) -> Option<Limit> {
 }
 
 /// The limit of one end's memory: what its cgroup is charged for each connection, at least.
-fn end_memory(lab: &Lab, side: Side) -> Option<Limit> {
+fn end_memory(spec: &Spec, side: Side) -> Option<Limit> {
     let (name, key, charged) = match side {
         Side::Server => ("server memory", "limits.server.memory", memory::SERVER_CHARGED),
         Side::Client => ("client memory", "limits.client.memory", memory::CLIENT_CHARGED),
     };
     let (limits, nodes) = match side {
-        Side::Server => (&lab.spec.limits.server, 1),
-        Side::Client => (&lab.spec.limits.client, u64::from(lab.spec.clients.count)),
+        Side::Server => (&spec.limits.server, 1),
+        Side::Client => (&spec.limits.client, u64::from(spec.clients.count)),
     };
     let limit = limits.memory?.0;
     Some(Limit {
@@ -261,7 +261,7 @@ fn end_memory(lab: &Lab, side: Side) -> Option<Limit> {
 }
 
 /// What a router has room for.
-fn on_the_router(lab: &Lab, host: &Host, tuples: &TupleSum) -> Vec<Limit> {
+fn on_the_router(spec: &Spec, host: &Host, tuples: &TupleSum) -> Vec<Limit> {
     let mut limits = Vec::new();
     if let Some(translated) = tuples.translated {
         limits.push(Limit {
@@ -279,9 +279,9 @@ fn on_the_router(lab: &Lab, host: &Host, tuples: &TupleSum) -> Vec<Limit> {
             refused: false,
         });
     }
-    let asked = lab.spec.sysctl.host.get(settings::TRACKED).and_then(|asked| asked.parse().ok());
+    let asked = spec.sysctl.host.get(settings::TRACKED).and_then(|asked| asked.parse().ok());
     let fixed = || if host.can_set(settings::TRACKED) { None } else { host.number(settings::TRACKED) };
-    if lab.spec.network.tracks()
+    if spec.network.tracks()
         && let Some(most) = asked.or_else(fixed)
     {
         limits.push(Limit {

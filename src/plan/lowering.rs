@@ -1,21 +1,10 @@
 //! Limits of the whole host that a lab file sets lower: every program of the machine is held to them meanwhile. Pure.
 
-use serde::{Deserialize, Serialize};
-
-use super::HostSetting;
+use super::host_setting::{HostSetting, Lowering};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::permitted::{self, Kind};
 use crate::units::grouped;
-
-/// What is known of a limit before it is set lower.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lowering {
-    /// How much of it is in use by now, where that can be known.
-    pub in_use: Option<u64>,
-    /// The least it may be set to: what is in use, and room for the rest of the machine.
-    pub least: u64,
-}
 
 /// None: nothing becomes less by it. Of a setting that is on no list any lower number counts, and a value that cannot
 /// be compared too.

@@ -2,10 +2,13 @@
 
 use serde::Serialize;
 
-use super::{Node, Reactors, Role, Swarm, Talk, admission};
-use crate::error::Result;
+use super::namespace::PlannedNamespace;
+use super::node::Role;
+use super::processes::{Reactors, Swarm};
+use super::refusal::Refusal;
+use super::{Talk, others};
 use crate::host::Host;
-use crate::spec::{Lab, Spec};
+use crate::spec::Spec;
 use crate::units::{grouped, human_bytes};
 
 /// What the kernel takes for one idle end, measured on Linux 6.18 (docs/measuring.md): the socket, its
@@ -42,12 +45,18 @@ pub struct Memory {
     pub reserve: u64,
 }
 
-pub fn expect(spec: &Spec, host: &Host, nodes: &[Node], reactors: &Reactors, swarms: &[Swarm]) -> Memory {
+pub fn expect(
+    spec: &Spec,
+    host: &Host,
+    namespaces: &[PlannedNamespace],
+    reactors: &Reactors,
+    swarms: &[Swarm],
+) -> Memory {
     let (server, client) = ends(spec);
     let router = if spec.network.tracks() { TRACKED } else { 0 };
     let processes = u64::from(reactors.count) + swarms.len() as u64;
-    let buckets: u64 = nodes.iter().map(|node| node.ehash_entries).sum();
-    let tables = buckets * BUCKET + nodes.len() as u64 * NAMESPACE;
+    let buckets: u64 = namespaces.iter().map(|namespace| namespace.ehash_entries).sum();
+    let tables = buckets * BUCKET + namespaces.len() as u64 * NAMESPACE;
     of(spec.connections, [server, client, router], (processes, tables), host)
 }
 
@@ -105,14 +114,14 @@ impl Memory {
 }
 
 /// A limit that cannot be set here is refused before anything is made.
-pub fn check_limits(lab: &Lab, host: &Host) -> Result<()> {
-    let limits = &lab.spec.limits;
+pub fn check_limits(spec: &Spec, host: &Host) -> Result<(), Refusal> {
+    let limits = &spec.limits;
     let asked =
         [("limits.server.memory", limits.server.memory), ("limits.client.memory", limits.client.memory)];
     for (path, memory) in asked {
         if let (Some(memory), Err(why)) = (memory, &host.cgroup.can_limit) {
             let why = format!("a limit of {memory} cannot be set on this host: {why}");
-            return Err(super::refusal(lab, path, why).remedy("leave `memory` out of `limits`"));
+            return Err(Refusal::host(path, why).remedy("leave `memory` out of `limits`"));
         }
     }
     Ok(())
@@ -121,16 +130,16 @@ pub fn check_limits(lab: &Lab, host: &Host) -> Result<()> {
 /// `node`: whose machine it is, where each has its own. `fitting`: how many connections there is room for, asked
 /// only when these are too many.
 pub fn check(
-    lab: &Lab,
+    spec: &Spec,
     host: &Host,
     memory: &Memory,
     node: &str,
     fitting: impl FnOnce() -> u64,
-) -> Result<()> {
+) -> Result<(), Refusal> {
     if memory.fits() {
         return Ok(());
     }
-    let connections = lab.spec.connections;
+    let connections = spec.connections;
     let of_node = if node.is_empty() { String::new() } else { format!(" on the machine of {node}") };
     let why = format!(
         "{} connections need {} of memory{of_node} ({} B each at the server, {} B at the clients, {}and {} for processes and \
@@ -146,13 +155,13 @@ pub fn check(
         human_bytes(memory.processes + memory.tables),
         human_bytes(memory.available),
         human_bytes(memory.reserve),
-        admission::memory_beside(host),
+        others::memory_beside(host),
     );
     let fitting = fitting();
-    let error = super::refusal(lab, "connections", why);
+    let error = Refusal::host("connections", why);
     let remedy = match fitting {
         0 => "free some memory".to_owned(),
         _ => format!("{} fit: `--connections fit` runs as many as there is room for", grouped(fitting)),
     };
-    Err(error.remedy(admission::remedy_beside(host, &remedy)))
+    Err(error.remedy(others::remedy_beside(host, &remedy)))
 }

@@ -3,20 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{Error, Result};
-use crate::exit::Exit;
+use super::refusal::Refusal;
 use crate::permitted;
-use crate::spec::Lab;
+use crate::spec::Spec;
 
 /// The flag that permits one more.
 pub const FLAG: &str = "--allow-host-setting";
 
 /// Settings of whole machines that the lab file names: `section`, `key`. On a machine of its own, a node has no namespace
 /// that its settings would be limited to.
-pub fn of_whole_machines(lab: &Lab) -> impl Iterator<Item = (&'static str, &String)> {
-    let sysctl = &lab.spec.sysctl;
+pub fn of_whole_machines(spec: &Spec) -> impl Iterator<Item = (&'static str, &String)> {
+    let sysctl = &spec.sysctl;
     let nothing = || -> &'static BTreeMap<String, String> { &NOTHING };
-    let far = lab.spec.driver.is_far();
+    let far = spec.driver.is_far();
     let sections = [
         ("host", &sysctl.host),
         ("server", if far { &sysctl.server } else { nothing() }),
@@ -33,13 +32,12 @@ pub fn is_permitted(key: &str, allowed: &[String]) -> bool {
 }
 
 /// Refuses the first setting that nobody has permitted.
-pub fn check(lab: &Lab, allowed: &[String]) -> Result<()> {
-    match of_whole_machines(lab).find(|(_, key)| !is_permitted(key, allowed)) {
+pub fn check(spec: &Spec, allowed: &[String]) -> Result<(), Refusal> {
+    match of_whole_machines(spec).find(|(_, key)| !is_permitted(key, allowed)) {
         None => Ok(()),
         Some((section, key)) => {
             let why = format!("a lab file may not set {key} of a whole machine by itself");
-            let error = lab.source.error(&format!("sysctl.{section}.{key}"), why);
-            Err(Error { exit: Exit::Input, ..error }.remedy(format!(
+            Err(Refusal::input(format!("sysctl.{section}.{key}"), why).remedy(format!(
                 "`{FLAG} {key}` permits it, if you know what it does and who wrote this file; else leave it out"
             )))
         }
@@ -48,8 +46,13 @@ pub fn check(lab: &Lab, allowed: &[String]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::spec;
+    use crate::error::{Error, Result};
+    use crate::exit::Exit;
+    use crate::spec::{self, Lab};
+
+    fn check(lab: &Lab, allowed: &[String]) -> Result<(), Error> {
+        super::check(&lab.spec, allowed).map_err(|refusal| refusal.of(lab))
+    }
 
     fn lab(text: &str) -> Lab {
         spec::parse("lab.yaml", &format!("connections: 10\n{text}"), &[]).expect("a lab")

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::{Node, Role, admission};
-use crate::error::{Error, Result};
+use super::admission::{self, MOST_AGENTS};
+use super::node::{Node, Role};
+use super::refusal::Refusal;
 use crate::host::{Capability, Host};
-use crate::spec::{Lab, Processes, Spec};
+use crate::spec::{Processes, Spec};
 use crate::units::{PortRange, grouped};
 
 /// Descriptors a process opens for itself: standard streams, epoll, the chain's sockets, a file it reads.
@@ -15,8 +16,6 @@ const SWARM_OWN: u64 = 6;
 /// Connecting costs more than accepting: one client process reaches half of what two do.
 const SWARMS_WANTED: u64 = 2;
 
-/// More agents than this take turns instead of working: such a lab needs more descriptors, not more processes.
-pub const MOST_AGENTS: u64 = 4_096;
 /// What the runner itself keeps open for each agent (two pipes, the process, its counters), and for each node
 /// (the namespace, a netlink socket while it is built, its counters).
 const RUNNER_PER_AGENT: u64 = 4;
@@ -57,20 +56,20 @@ fn nr_open(host: &Host) -> u64 {
 }
 
 /// The most descriptors that the runner can have, and those it needs before it hears any agent.
-fn runner_room(lab: &Lab, host: &Host) -> (u64, u64) {
+fn runner_room(spec: &Spec, host: &Host) -> (u64, u64) {
     let most =
         if host.has(Capability::SysResource) { nr_open(host) } else { host.nofile.hard.min(nr_open(host)) };
-    (most, RUNNER_OWN + RUNNER_PER_NODE * nodes(lab))
+    (most, RUNNER_OWN + RUNNER_PER_NODE * nodes(spec))
 }
 
-fn nodes(lab: &Lab) -> u64 {
-    u64::from(lab.spec.clients.count) + 1 + u64::from(lab.spec.network.has_router())
+fn nodes(spec: &Spec) -> u64 {
+    u64::from(spec.clients.count) + 1 + u64::from(spec.network.has_router())
 }
 
 /// The descriptors that the runner needs for itself.
-pub fn runner_nofile(lab: &Lab, host: &Host, reactors: &Reactors, swarms: u64) -> Result<u64> {
+pub fn runner_nofile(spec: &Spec, host: &Host, reactors: &Reactors, swarms: u64) -> Result<u64, Refusal> {
     let agents = u64::from(reactors.count).saturating_add(swarms);
-    let (most, own) = runner_room(lab, host);
+    let (most, own) = runner_room(spec, host);
     let needed = own.saturating_add(RUNNER_PER_AGENT.saturating_mul(agents));
     if needed <= most {
         return Ok(needed);
@@ -78,20 +77,19 @@ pub fn runner_nofile(lab: &Lab, host: &Host, reactors: &Reactors, swarms: u64) -
     let why = format!(
         "{} agents and {} nodes need {} descriptors in the runner, and it may open {}",
         grouped(agents),
-        grouped(nodes(lab)),
+        grouped(nodes(spec)),
         grouped(needed),
         grouped(most),
     );
-    Err(Error { exit: crate::exit::Exit::Host, ..lab.source.error("connections", why) }
+    Err(Refusal::host("connections", why)
         .remedy("raise the limit (`ulimit -n`), or fewer connections (`--connections fit`)"))
 }
 
 /// How many agents a lab of this kind can have here, and how many connections those carry.
-pub fn carried_by_agents(lab: &Lab, host: &Host) -> (u64, u64) {
-    let spec = &lab.spec;
-    let (most, own) = runner_room(lab, host);
+pub fn carried_by_agents(spec: &Spec, host: &Host) -> (u64, u64) {
+    let (most, own) = runner_room(spec, host);
     let most_agents = admission::most_agents(host).min(most.saturating_sub(own) / RUNNER_PER_AGENT);
-    let room = |role, own| most_for(lab, host, role).unwrap_or(0).saturating_sub(own).max(1);
+    let room = |role, own| most_for(spec, host, role).unwrap_or(0).saturating_sub(own).max(1);
     let reactor = room(Side::Server, reactor_own(spec));
     let swarm = room(Side::Client, SWARM_OWN);
     let fits = |connections| {
@@ -110,16 +108,16 @@ pub fn carried_by_agents(lab: &Lab, host: &Host) -> (u64, u64) {
     (most_agents, carried)
 }
 
-fn too_many_agents(lab: &Lab, reactors: u64, swarms: u64) -> Error {
+fn too_many_agents(spec: &Spec, reactors: u64, swarms: u64) -> Refusal {
     let why = format!(
         "{} connections take {} reactors and {} swarms with the descriptors a process may open here, and a lab \
          has at most {} of them together",
-        grouped(lab.spec.connections),
+        grouped(spec.connections),
         grouped(reactors),
         grouped(swarms),
         grouped(MOST_AGENTS),
     );
-    Error { exit: crate::exit::Exit::Host, ..lab.source.error("connections", why) }
+    Refusal::host("connections", why)
         .remedy("raise the limit (`ulimit -n`), or fewer connections (`--connections fit`)")
 }
 
@@ -130,8 +128,8 @@ pub enum Side {
     Client,
 }
 
-fn most_for(lab: &Lab, host: &Host, side: Side) -> Result<u64> {
-    let limits = &lab.spec.limits;
+fn most_for(spec: &Spec, host: &Host, side: Side) -> Result<u64, Refusal> {
+    let limits = &spec.limits;
     let (asked, path) = match side {
         Side::Server => (limits.server.nofile, "limits.server.nofile"),
         Side::Client => (limits.client.nofile, "limits.client.nofile"),
@@ -140,8 +138,7 @@ fn most_for(lab: &Lab, host: &Host, side: Side) -> Result<u64> {
     match asked {
         None => Ok(most),
         Some(asked) if asked.0 <= most => Ok(asked.0),
-        Some(asked) => Err(super::refusal(
-            lab,
+        Some(asked) => Err(Refusal::host(
             path,
             format!("{} descriptors, and this host allows a process {}", grouped(asked.0), grouped(most)),
         )
@@ -178,29 +175,25 @@ fn swarms_in_all(spec: &Spec, host: &Host, room: u64, connections: u64) -> u64 {
     of(larger, share.saturating_add(1)).saturating_add(of(clients - larger, share))
 }
 
-pub fn reactors(lab: &Lab, host: &Host) -> Result<Reactors> {
-    let spec = &lab.spec;
+pub fn reactors(spec: &Spec, host: &Host) -> Result<Reactors, Refusal> {
     let own = reactor_own(spec);
-    let most = most_for(lab, host, Side::Server)?;
+    let most = most_for(spec, host, Side::Server)?;
     let room = most.saturating_sub(own);
     if room == 0 {
-        return Err(Error::host(
-            "planning the server",
-            format!(
-                "{} listening ports do not fit into {} descriptors",
-                spec.server.ports.len(),
-                grouped(most)
-            ),
-        )
+        return Err(Refusal::host_lacks(format!(
+            "{} listening ports do not fit into {} descriptors",
+            spec.server.ports.len(),
+            grouped(most)
+        ))
         .remedy("open fewer server ports, or raise the limit (`ulimit -n`)"));
     }
     let count = reactors_for(spec, room, spec.connections);
     let capacity = spec.connections.div_ceil(count.max(1));
     if capacity > room && !spec.anyway {
-        return Err(too_few_reactors(lab, host, count, own, most));
+        return Err(too_few_reactors(spec, host, count, own, most));
     }
     if count > MOST_AGENTS {
-        return Err(too_many_agents(lab, count, spec.connections.div_ceil(room)));
+        return Err(too_many_agents(spec, count, spec.connections.div_ceil(room)));
     }
     // With too few of them they go on until the kernel says that there are no descriptors left.
     let several = count > 1 && capacity <= room;
@@ -219,8 +212,8 @@ fn backlog(spec: &Spec) -> u32 {
     u32::try_from(share).unwrap_or(u32::MAX).clamp(1 << 16, 1 << 20)
 }
 
-fn too_few_reactors(lab: &Lab, host: &Host, count: u64, own: u64, most: u64) -> Error {
-    let needed = lab.spec.connections.div_ceil(count) + own;
+fn too_few_reactors(spec: &Spec, host: &Host, count: u64, own: u64, most: u64) -> Refusal {
+    let needed = spec.connections.div_ceil(count) + own;
     let how = if host.has(Capability::SysResource) {
         "fs.nr_open bounds it, and cannot be raised here"
     } else {
@@ -229,38 +222,35 @@ fn too_few_reactors(lab: &Lab, host: &Host, count: u64, own: u64, most: u64) -> 
     let why = format!(
         "{} connections in {count} {} need {} descriptors each ({} connections + {own} of its own), and a process \
          may open {} here: {how}",
-        grouped(lab.spec.connections),
+        grouped(spec.connections),
         if count == 1 { "reactor" } else { "reactors" },
         grouped(needed),
         grouped(needed - own),
         grouped(most),
     );
-    super::refusal(lab, "server.reactors", why).remedy(format!(
+    Refusal::host("server.reactors", why).remedy(format!(
         "`reactors: auto` takes {} of them, one after the other; or raise the limit to {} for this user",
-        lab.spec.connections.div_ceil(most.saturating_sub(own).max(1)),
+        spec.connections.div_ceil(most.saturating_sub(own).max(1)),
         grouped(needed),
     ))
 }
 
 /// Every client opens an even share, split into as few processes as descriptors allow.
-pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>> {
-    let spec = &lab.spec;
-    let most = most_for(lab, host, Side::Client)?;
+pub fn swarms(spec: &Spec, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>, Refusal> {
+    let most = most_for(spec, host, Side::Client)?;
     let room = most.saturating_sub(SWARM_OWN);
     if room == 0 {
-        return Err(Error::host("planning the clients", "a process may open no descriptors beyond its own")
+        return Err(Refusal::host_lacks("a process may open no descriptors beyond its own")
             .remedy("raise the limit (`ulimit -n`)"));
     }
     let clients = u64::from(spec.clients.count);
     if clients > MOST_AGENTS {
         let why = format!("{} clients are more than the {} of a lab", grouped(clients), grouped(MOST_AGENTS));
-        let error = lab.source.error("clients.count", why);
-        return Err(Error { exit: crate::exit::Exit::Host, ..error }
-            .remedy("take fewer clients with more addresses each"));
+        return Err(Refusal::host("clients.count", why).remedy("take fewer clients with more addresses each"));
     }
     let all = swarms_in_all(spec, host, room, spec.connections);
     if all.saturating_add(reactors.count.into()) > MOST_AGENTS {
-        return Err(too_many_agents(lab, reactors.count.into(), all));
+        return Err(too_many_agents(spec, reactors.count.into(), all));
     }
     let (mut swarms, mut before) = (Vec::new(), 0);
     for (client, share) in shares(spec.connections, clients).enumerate() {
@@ -285,10 +275,10 @@ pub fn swarms(lab: &Lab, host: &Host, reactors: &Reactors) -> Result<Vec<Swarm>>
 }
 
 /// Connections that the clients' descriptors allow; none: as many processes are started as are needed.
-pub fn client_room(lab: &Lab, host: &Host) -> Option<(u64, String)> {
-    let Processes::Count(count) = lab.spec.clients.processes else { return None };
-    let most = most_for(lab, host, Side::Client).ok()?;
-    let clients = u64::from(lab.spec.clients.count);
+pub fn client_room(spec: &Spec, host: &Host) -> Option<(u64, String)> {
+    let Processes::Count(count) = spec.clients.processes else { return None };
+    let most = most_for(spec, host, Side::Client).ok()?;
+    let clients = u64::from(spec.clients.count);
     let room = most.saturating_sub(SWARM_OWN).saturating_mul(clients * u64::from(count));
     Some((room, format!("{clients} × {count} processes with {} descriptors", grouped(most))))
 }

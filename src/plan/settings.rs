@@ -4,15 +4,15 @@ mod of_machine;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use super::lowering::{self, Lowering};
-use super::network::{UPLINK, overlay};
-use super::{Home, Reactors, Role, Swarm, admission, permits};
-use crate::error::{Error, Result};
+use super::host_setting::HostSetting;
+use super::namespace::UPLINK;
+use super::node::{Home, Role};
+use super::processes::{Reactors, Swarm};
+use super::refusal::Refusal;
+use super::{lowering, others, permits};
 use crate::host::Host;
 use crate::permitted;
-use crate::spec::{Lab, Spec};
+use crate::spec::Spec;
 use crate::units::{Family, grouped};
 
 pub use of_machine::{Needed, machine_settings};
@@ -42,17 +42,6 @@ pub const FILES_PER_PROCESS: u64 = 128;
 
 /// The privileged ports end here, unless a namespace is told otherwise.
 const UNPRIVILEGED: u16 = 1024;
-
-/// A host-wide setting that the run changes and puts back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostSetting {
-    pub key: String,
-    pub from: String,
-    pub to: String,
-    pub why: String,
-    /// A limit of the whole host becomes lower.
-    pub lowers: Option<Lowering>,
-}
 
 /// The settings written inside a node.
 pub fn node_settings(spec: &Spec, role: Role, homes: &[Home]) -> BTreeMap<String, String> {
@@ -105,15 +94,23 @@ pub fn node_settings(spec: &Spec, role: Role, homes: &[Home]) -> BTreeMap<String
     }
 }
 
+/// Merges what the lab needs with what its author asked for: the author wins.
+fn overlay(
+    mut planned: BTreeMap<String, String>,
+    asked: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    planned.extend(asked.iter().map(|(key, value)| (key.clone(), value.clone())));
+    planned
+}
+
 /// The host-wide settings to move, and why. What the author asks for is set; what the plan needs is raised.
 pub fn host_settings(
-    lab: &Lab,
+    spec: &Spec,
     host: &Host,
     reactors: &Reactors,
     swarms: &[Swarm],
-) -> Result<Vec<HostSetting>> {
-    let spec = &lab.spec;
-    let mut moved = asked_settings(lab, host, "host", &spec.sysctl.host)?;
+) -> Result<Vec<HostSetting>, Refusal> {
+    let mut moved = asked_settings(host, "host", &spec.sysctl.host)?;
     let processes = u64::from(reactors.count) + swarms.len() as u64;
     let files = 2 * spec.connections + processes * FILES_PER_PROCESS + host.files_open + FILES_SPARE;
     let nofile = swarms.iter().map(|swarm| swarm.nofile).max().unwrap_or(0).max(reactors.nofile);
@@ -123,7 +120,7 @@ pub fn host_settings(
     };
     let tracked = if spec.network.tracks() { spec.connections + TRACKED_SPARE } else { 0 };
     if !host.settings.contains_key(TRACKED) && tracked > TRACKED_ANYWHERE {
-        return Err(not_loaded(lab, tracked));
+        return Err(not_loaded(tracked));
     }
     let needs = [
         (FILE_MAX, files, "open files: both ends of every connection, and the rest of the machine"),
@@ -142,47 +139,49 @@ pub fn host_settings(
         if spec.sysctl.host.contains_key(key) {
             continue;
         }
-        moved.extend(raised(lab, host, key, needed, why)?);
+        moved.extend(raised(spec, host, key, needed, why)?);
     }
     Ok(moved)
 }
 
 /// The setting to move; none: it is high enough, or not there, or its limit is to be met.
-fn raised(lab: &Lab, host: &Host, key: &str, needed: u64, why: &str) -> Result<Option<HostSetting>> {
+fn raised(
+    spec: &Spec,
+    host: &Host,
+    key: &str,
+    needed: u64,
+    why: &str,
+) -> Result<Option<HostSetting>, Refusal> {
     let Some(now) = host.number(key).filter(|now| *now < needed) else { return Ok(None) };
     if host.can_set(key) {
         let (key, from, to) = (key.to_owned(), now.to_string(), needed.to_string());
         return Ok(Some(HostSetting { key, from, to, why: why.to_owned(), lowers: None }));
     }
-    if lab.spec.anyway { Ok(None) } else { Err(cannot_raise((lab, host), key, (now, needed), why)) }
+    if spec.anyway { Ok(None) } else { Err(cannot_raise(host, key, (now, needed), why)) }
 }
 
 fn asked_settings(
-    lab: &Lab,
     host: &Host,
     section: &str,
     asked: &BTreeMap<String, String>,
-) -> Result<Vec<HostSetting>> {
-    let one = |(key, to): (&String, &String)| asked_setting(lab, host, (section, key), to).transpose();
+) -> Result<Vec<HostSetting>, Refusal> {
+    let one = |(key, to): (&String, &String)| asked_setting(host, (section, key), to).transpose();
     asked.iter().filter_map(one).collect()
 }
 
 fn asked_setting(
-    lab: &Lab,
     host: &Host,
     (section, key): (&str, &str),
     to: &str,
-) -> Result<Option<HostSetting>> {
+) -> Result<Option<HostSetting>, Refusal> {
     let now = host.settings.get(key).cloned();
     let same = |now: &String| now.split_whitespace().eq(to.split_whitespace());
     match now {
         Some(now) if same(&now) => Ok(None),
-        Some(_) if !host.can_set(key) => Err(super::refusal(
-            lab,
-            &format!("sysctl.{section}.{key}"),
-            "this setting cannot be written here",
-        )
-        .remedy("leave it out, or set it on the host before the run")),
+        Some(_) if !host.can_set(key) => {
+            Err(Refusal::host(&format!("sysctl.{section}.{key}"), "this setting cannot be written here")
+                .remedy("leave it out, or set it on the host before the run"))
+        }
         now => {
             let from = now.unwrap_or_default();
             let lowers = lowering::of(host, key, &from, to);
@@ -199,26 +198,26 @@ fn asked_setting(
     }
 }
 
-fn not_loaded(lab: &Lab, tracked: u64) -> Error {
+fn not_loaded(tracked: u64) -> Refusal {
     let text = format!(
         "{} connections are to be tracked, and what this host allows is not known: it tracks none yet",
         grouped(tracked)
     );
-    super::refusal(lab, "connections", text)
+    Refusal::host("connections", text)
         .remedy("`modprobe nf_conntrack` on the host, or `network: {kind: routed, conntrack: false}`")
 }
 
-fn cannot_raise((lab, host): (&Lab, &Host), key: &str, (now, needed): (u64, u64), why: &str) -> Error {
+fn cannot_raise(host: &Host, key: &str, (now, needed): (u64, u64), why: &str) -> Refusal {
     let text = format!(
         "{key} is {} and {} are needed ({why}), and it cannot be written here{}",
         grouped(now),
         grouped(needed),
-        if key == FILE_MAX { admission::files_beside(host) } else { String::new() },
+        if key == FILE_MAX { others::files_beside(host) } else { String::new() },
     );
     let remedy =
         format!("on the host: `sysctl -w {key}={needed}`; or fewer connections (`--connections fit`)");
-    super::refusal(lab, "connections", text).remedy(match key {
-        FILE_MAX => admission::remedy_beside(host, &remedy),
+    Refusal::host("connections", text).remedy(match key {
+        FILE_MAX => others::remedy_beside(host, &remedy),
         _ => remedy,
     })
 }

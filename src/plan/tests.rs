@@ -8,9 +8,14 @@ mod properties;
 mod refusals;
 mod turns;
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::tuples::Addresses;
 use super::*;
-use crate::host::Capability;
-use crate::spec;
+use crate::host::{Capability, Host};
+use crate::spec::{self, Lab};
+use crate::units::{Block, Family, Rate};
 
 const GIB: u64 = 1 << 30;
 
@@ -33,15 +38,18 @@ fn bounded(nofile: u64) -> Host {
 #[test]
 fn a_million_on_a_large_machine_needs_one_reactor() {
     let plan = decide(&lab("connections: 1M\nclients: {count: 2}"), &Host::example()).expect("plan");
-    assert_eq!((plan.reactors.count, plan.reactors.capacity, plan.swarms.len()), (1, 1_000_000, 2));
-    assert_eq!(plan.host_settings, [], "nothing has to be raised");
+    assert_eq!(
+        (plan.ends.reactors.count, plan.ends.reactors.capacity, plan.ends.swarms.len()),
+        (1, 1_000_000, 2)
+    );
+    assert_eq!(plan.host_settings(), [], "nothing has to be raised");
 }
 
 #[test]
 fn a_million_under_a_hard_limit_takes_a_chain() {
     let plan = decide(&lab("connections: 1M\nclients: {count: 2}"), &bounded(20_000)).expect("plan");
-    assert_eq!((plan.reactors.count, plan.swarms.len()), (51, 52));
-    assert!(plan.reactors.nofile <= 20_000);
+    assert_eq!((plan.ends.reactors.count, plan.ends.swarms.len()), (51, 52));
+    assert!(plan.ends.reactors.nofile <= 20_000);
 }
 
 #[test]
@@ -50,11 +58,11 @@ fn nr_open_bounds_a_hard_limit_above_it() {
     let mut host = bounded(u64::MAX);
     host.settings.insert("fs.nr_open".to_owned(), "5000".to_owned());
     let raised = decide(&lab("connections: 10K"), &host).expect("plan");
-    assert_eq!(raised.host_settings.len(), 1);
-    assert_eq!(raised.host_settings[0].to, raised.reactors.nofile.to_string());
+    assert_eq!(raised.host_settings().len(), 1);
+    assert_eq!(raised.host_settings()[0].to, raised.ends.reactors.nofile.to_string());
     host.settings_fixed.insert("fs.nr_open".to_owned());
     let chain = decide(&lab("connections: 10K"), &host).expect("plan");
-    assert!(chain.reactors.nofile <= 5000 && chain.reactors.count > 1, "{:?}", chain.reactors);
+    assert!(chain.ends.reactors.nofile <= 5000 && chain.ends.reactors.count > 1, "{:?}", chain.ends.reactors);
 }
 
 #[test]
@@ -70,10 +78,10 @@ fn an_automatic_subnet_keeps_away_from_the_hosts() {
     let mut host = Host::example();
     host.routes.push("10.99.0.0/16".parse().expect("a block"));
     let plan = decide(&lab("connections: 1K"), &host).expect("plan");
-    assert_eq!(plan.subnets[0].to_string(), "10.100.0.0/16");
+    assert_eq!(plan.ends.subnets[0].to_string(), "10.100.0.0/16");
     host.routes.push("fd99:c1ab::/63".parse().expect("a block"));
     let plan = decide(&lab("connections: 1K\nnetwork: {family: ipv6}"), &host).expect("plan");
-    assert_eq!(plan.subnets[0].to_string(), "fd99:c1ab:0:2::/64");
+    assert_eq!(plan.ends.subnets[0].to_string(), "fd99:c1ab:0:2::/64");
 }
 
 #[test]
@@ -88,7 +96,7 @@ fn fit_is_quick_on_absurd_hosts() {
         }
     }
     let began = std::time::Instant::now();
-    hosts.iter().for_each(|host| drop(fit::connections(&million, host)));
+    hosts.iter().for_each(|host| drop(here::connections(&million, host)));
     let each = began.elapsed() / hosts.len() as u32;
     let patience = if cfg!(debug_assertions) { 2_000 } else { 100 };
     assert!(each < Duration::from_millis(patience), "{each:?}");

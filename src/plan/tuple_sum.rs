@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::error::Result;
-use crate::spec::{ClientPorts, Lab};
-use crate::units::grouped;
+use super::refusal::Refusal;
+use crate::spec::{ClientPorts, Spec};
+use crate::units::{Ports, grouped};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct TupleSum {
@@ -40,15 +40,19 @@ impl TupleSum {
     }
 }
 
+/// The ports that the clients connect to.
+pub fn dialled_ports(spec: &Spec) -> &Ports {
+    spec.clients.server_ports.as_ref().unwrap_or(&spec.server.ports)
+}
+
 /// The sum, or why it is too small. Only planned tuples are refused when they run out: what the kernel or a
 /// router would have to find, a lab may ask for on purpose.
-pub fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
-    let spec = &lab.spec;
+pub fn tuple_sum(spec: &Spec) -> Result<TupleSum, Refusal> {
     let addresses = u64::from(spec.clients.count) * u64::from(spec.clients.addresses);
     let range = spec.clients.ports.range(&spec.sysctl.client);
     let kernel_chooses = spec.clients.ports == ClientPorts::Auto;
     let client_ports = range.len() as u64;
-    let server_ports = super::dialled_ports(lab).len() as u64;
+    let server_ports = dialled_ports(spec).len() as u64;
     let product = |addresses: u64, ports: u64| addresses.saturating_mul(ports).saturating_mul(server_ports);
     let translated = spec.network.translation().map(|nat| {
         let (addresses, ports) = (u64::from(nat.addresses), nat.ports.len() as u64);
@@ -81,7 +85,7 @@ pub fn tuple_sum(lab: &Lab) -> Result<TupleSum> {
         grouped(client_ports),
     );
     let enough = sum.needed.div_ceil(client_ports * server_ports).div_ceil(spec.clients.count.into());
-    Err(lab.source.error("connections", why).remedy(format!(
+    Err(Refusal::input("connections", why).remedy(format!(
         "give each client more addresses (`clients: {{addresses: {enough}}}`), or open more server ports"
     )))
 }

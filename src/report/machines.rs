@@ -62,7 +62,7 @@ pub fn fill(report: &mut Report, plan: &Plan, account: &Account) {
             oom_line: lines.next_back().map(|(_, line)| line.clone()),
         }
     };
-    let machines = plan.nodes.iter().zip(&plan.machines).enumerate();
+    let machines = plan.ends.nodes.iter().zip(plan.machines()).enumerate();
     report.machines = machines.map(machine).collect();
     explain_nulls(report);
 }

@@ -40,7 +40,7 @@ pub struct Plateau {
 pub fn fill(report: &mut Report, plan: &Plan, account: &Account) {
     let before = account.sample(Moment::Before);
     let mut unmeasured = None;
-    let passed = plan.ramp.plateaus.iter().zip(plan.plateau_shares()).zip(&account.plateaus);
+    let passed = plan.course.ramp.plateaus.iter().zip(plan.plateau_shares()).zip(&account.plateaus);
     let passed = passed.map(|((planned, tried), passed)| {
         let kernel = both_sides(plan, passed, before, tried).map_err(|why| unmeasured = Some(why)).ok();
         Plateau { kernel_bytes_per_connection: kernel, ..plateau(plan, *planned, passed, before) }
@@ -72,7 +72,7 @@ fn plateau(plan: &Plan, planned: u64, passed: &account::Plateau, before: Option<
         let used = machines::used(&passed.sample, name)?;
         Some(used.saturating_sub(machines::used(before?, name)?))
     };
-    let nodes = plan.nodes.iter().filter(|_| !plan.machines.is_empty());
+    let nodes = plan.ends.nodes.iter().filter(|_| plan.is_on_machines());
     Plateau {
         connections: planned,
         established: clients.established,

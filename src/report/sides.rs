@@ -28,13 +28,13 @@ pub struct Seen<'a> {
 
 /// What each swarm has tried so far.
 pub fn tried(plan: &Plan, account: &Account) -> Vec<u64> {
-    (0..plan.swarms.len()).map(|swarm| account.counts(AgentId::Swarm(swarm as u32)).tried).collect()
+    (0..plan.ends.swarms.len()).map(|swarm| account.counts(AgentId::Swarm(swarm as u32)).tried).collect()
 }
 
 /// The figure of a side, or why there is none.
 pub fn figure(plan: &Plan, seen: &Seen, role: Role) -> Result<Figure, String> {
     let (mut taken, mut sockets, mut charged) = (Taken::default(), 0_u64, Some(0_u64));
-    for (index, node) in plan.nodes.iter().enumerate().filter(|(_, node)| node.role == role) {
+    for (index, node) in plan.ends.nodes.iter().enumerate().filter(|(_, node)| node.role == role) {
         let ends = ends(plan, seen, index, node)?;
         let object = |cache: &str| objects::told(seen.then, &node.name, cache);
         taken.add(ends::taken(&ends, object).map_err(|cache| unknown(seen.then, node, cache))?);
@@ -47,7 +47,7 @@ pub fn figure(plan: &Plan, seen: &Seen, role: Role) -> Result<Figure, String> {
         return Err("fewer than 1,000 connections stood: the machine's own changes are larger".to_owned());
     }
     let (bytes, source) = ends::settled(&taken, charged);
-    let unknown_ports = role == Role::Client && plan.tuples.kernel_chooses && source == ends::COUNTED;
+    let unknown_ports = role == Role::Client && plan.ends.tuples.kernel_chooses && source == ends::COUNTED;
     let each = |bytes: f64| rounded(bytes / sockets as f64);
     Ok(Figure {
         bytes: each(bytes),
@@ -83,16 +83,16 @@ fn ends(plan: &Plan, seen: &Seen, index: usize, node: &Node) -> Result<Ends, Str
     }
     let (ports, sources) = bound(plan, seen, index);
     // With echo traffic the clients' ends are watched too.
-    let watched = if plan.talk.watches_clients() { sockets } else { 0 };
+    let watched = if plan.course.talk.watches_clients() { sockets } else { 0 };
     let (ports, sources) = (ports.min(sockets), sources.min(sockets));
     Ok(Ends { sockets, over_ipv6, files: sockets, watched, ports, sources })
 }
 
 /// The ports, and pairs of address and port, that a client's connections are bound to; at most one for each.
 fn bound(plan: &Plan, seen: &Seen, node: usize) -> (u64, u64) {
-    let here = || plan.swarms.iter().zip(&seen.tried).filter(|(swarm, _)| swarm.node == node);
+    let here = || plan.ends.swarms.iter().zip(&seen.tried).filter(|(swarm, _)| swarm.node == node);
     let Some((first, _)) = here().next() else { return (0, 0) };
-    if plan.tuples.kernel_chooses {
+    if plan.ends.tuples.kernel_chooses {
         return (u64::MAX, u64::MAX);
     }
     // In a later round other pairs are bound, but as many.
@@ -119,7 +119,7 @@ mod tests {
         let mut host = Reading::default();
         objects::tell(&caches(MERGED, links, 4096), &mut host);
         let mut places = BTreeMap::from([(names::HOST.to_owned(), host)]);
-        for node in &plan.nodes {
+        for node in &plan.ends.nodes {
             let mut reading = Reading::default();
             reading.level(names::SOCKETS_IN_USE, sockets(node));
             places.insert(node.name.clone(), reading);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     fn seen<'a>(plan: &Plan, (before, then): &'a (Sample, Sample)) -> Seen<'a> {
-        Seen { before, then, tried: plan.swarms.iter().map(|swarm| swarm.count).collect() }
+        Seen { before, then, tried: plan.ends.swarms.iter().map(|swarm| swarm.count).collect() }
     }
 
     const LAB: &str = "connections: 10K\nclients: {count: 2, addresses: 4}";
@@ -199,7 +199,7 @@ mod tests {
         let plan = plan(LAB);
         let (before, then) = samples(&plan, LINKS);
         let apart = |sample: &Sample| {
-            Machines::default().see(plan.nodes.iter().map(|node| {
+            Machines::default().see(plan.ends.nodes.iter().map(|node| {
                 let mut machine = sample.clone();
                 machine.places.retain(|name, _| name == names::HOST || *name == node.name);
                 if node.role == Role::Server {

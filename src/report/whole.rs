@@ -13,7 +13,7 @@ pub fn sample<'a>(plan: &Plan, account: &'a Account, moment: Moment) -> Option<&
 
 /// The first node whose machine did not answer.
 pub fn absent<'a>(plan: &'a Plan, sample: &Sample) -> Option<&'a str> {
-    let mut nodes = plan.nodes.iter().filter(|_| !plan.machines.is_empty());
+    let mut nodes = plan.ends.nodes.iter().filter(|_| plan.is_on_machines());
     nodes.find(|node| !sample.places.contains_key(&node.name)).map(|node| node.name.as_str())
 }
 

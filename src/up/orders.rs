@@ -8,23 +8,23 @@ pub fn first(plan: &Plan, agent: AgentId) -> Order {
     match agent {
         AgentId::Reactor(place) => Order::Reactor(ReactorOrder {
             addresses: plan.server_addresses(),
-            ports: plan.server_ports.clone(),
-            backlog: plan.reactors.backlog,
-            capacity: plan.reactors.capacity,
+            ports: plan.ends.server_ports.clone(),
+            backlog: plan.ends.reactors.backlog,
+            capacity: plan.ends.reactors.capacity,
             place,
         }),
         AgentId::Swarm(index) => {
-            let swarm = &plan.swarms[index as usize];
+            let swarm = &plan.ends.swarms[index as usize];
             Order::Swarm(SwarmOrder {
                 tuples: plan.tuples_of(swarm),
                 first: swarm.first,
                 count: swarm.count,
                 round_step: plan.round_step(swarm.node),
-                rounds: plan.ramp.rounds,
-                window: plan.ramp.window,
-                timeout_ms: plan.ramp.timeout.as_millis() as u64,
-                rate: turns::rate_of(index as usize, plan.swarms_at_once, plan.ramp.rate),
-                talk: plan.talk,
+                rounds: plan.course.ramp.rounds,
+                window: plan.course.ramp.window,
+                timeout_ms: plan.course.ramp.timeout.as_millis() as u64,
+                rate: turns::rate_of(index as usize, plan.ends.swarms_at_once, plan.course.ramp.rate),
+                talk: plan.course.talk,
             })
         }
     }

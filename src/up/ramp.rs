@@ -37,9 +37,9 @@ impl<D: Driver> Run<'_, D> {
         self.crew.order(AgentId::Reactor(0), &Order::Accept).await;
         self.faults_begin(FaultMoment::Ramp).await;
         let Some(began) = self.over_plateaus(began).await else { return };
-        for round in 1..=self.plan.ramp.rounds {
+        for round in 1..=self.plan.course.ramp.rounds {
             self.open_all().await;
-            if round == self.plan.ramp.rounds || self.has_ended() {
+            if round == self.plan.course.ramp.rounds || self.has_ended() {
                 break;
             }
             self.log.tell(Event::RoundOver { round });
@@ -89,10 +89,10 @@ impl<D: Driver> Run<'_, D> {
     async fn open_all(&mut self) {
         self.ramp.next_swarm = 0;
         self.ramp.silence = Silence::default();
-        for _ in 0..self.plan.swarms_at_once {
+        for _ in 0..self.plan.ends.swarms_at_once {
             self.ramp_next_swarm().await;
         }
-        let patience = self.plan.ramp.timeout + PROMPT;
+        let patience = self.plan.course.ramp.timeout + PROMPT;
         while !self.pump_while_moving(patience, Self::ramp_is_over).await && self.goes_on() {
             // Whoever is at it does not get on: the others have their turn.
             self.give_up_on_silent();
@@ -126,7 +126,7 @@ impl<D: Driver> Run<'_, D> {
 
     /// Whether the ramp was to go on until a connection fails or is lost, and one has.
     fn has_broken(&self) -> bool {
-        self.plan.ramp.until == Until::Breaks && {
+        self.plan.course.ramp.until == Until::Breaks && {
             let account = &self.log.account;
             let clients = account.totals().clients;
             clients.failed.total() + clients.lost.total() > 0 || !account.ended_early.is_empty()
@@ -145,14 +145,14 @@ impl<D: Driver> Run<'_, D> {
 
     /// What is under way is given up at the drain.
     pub(super) async fn stop_connecting(&mut self, patience: Duration) {
-        self.ramp.next_swarm = self.plan.swarms.len() as u32;
+        self.ramp.next_swarm = self.plan.ends.swarms.len() as u32;
         self.ramp.ramping = 0;
         self.crew.order_all(crew::swarms, &Order::Rest).await;
         self.hear_answers(patience).await;
     }
 
     fn everything_is_tried(&self) -> bool {
-        self.ramp.ramping == 0 && self.ramp.next_swarm as usize >= self.plan.swarms.len()
+        self.ramp.ramping == 0 && self.ramp.next_swarm as usize >= self.plan.ends.swarms.len()
     }
 
     pub(super) fn goes_on(&self) -> bool {
@@ -173,14 +173,14 @@ impl<D: Driver> Run<'_, D> {
 
     /// A lab that is quick to give up a connect is quick to give up waiting for both sides to agree.
     fn settling(&self) -> Duration {
-        SETTLE.min(self.plan.ramp.timeout)
+        SETTLE.min(self.plan.course.ramp.timeout)
     }
 
     /// One reactor stands by while another accepts, until all planned ones are started.
     pub(super) async fn start_next_reactor(&mut self) -> Result<()> {
         let place = self.ramp.next_reactor;
         // A reactor that ends on the way down makes the next one accept; none is to follow that.
-        if place >= self.plan.reactors.count || self.drains_at_once > 0 {
+        if place >= self.plan.ends.reactors.count || self.drains_at_once > 0 {
             return Ok(());
         }
         self.ramp.next_reactor += 1;
@@ -189,7 +189,8 @@ impl<D: Driver> Run<'_, D> {
 
     pub(super) async fn ramp_next_swarm(&mut self) {
         // A run that is on its way down opens nothing more.
-        while self.interrupts.stopped().is_none() && (self.ramp.next_swarm as usize) < self.plan.swarms.len()
+        while self.interrupts.stopped().is_none()
+            && (self.ramp.next_swarm as usize) < self.plan.ends.swarms.len()
         {
             let index = self.ramp.next_swarm;
             let swarm = AgentId::Swarm(index);

@@ -97,7 +97,7 @@ impl<D: Driver> Run<'_, D> {
             return;
         }
         let (now, signs) = (Instant::now(), Signs::of(&self.log.account.totals()));
-        match self.ramp.silence.look(now, signs, self.plan.ramp.timeout) {
+        match self.ramp.silence.look(now, signs, self.plan.course.ramp.timeout) {
             Step::Wait => {}
             Step::Ask => self.ask_everyone().await,
             // What will still break, or be whole again, may change it.

@@ -30,7 +30,7 @@ hold: 60s
 fn plan(more: &str) -> Plan {
     let lab = crate::spec::parse("lab.yaml", &format!("{LAB}{more}"), &[]).expect("lab");
     let plan = crate::plan::decide(&lab, &Host { machine_cpus: 1, ..Host::example() }).expect("plan");
-    assert_eq!((plan.reactors.count, plan.swarms.len(), plan.swarms_at_once), (4, 10, 2));
+    assert_eq!((plan.ends.reactors.count, plan.ends.swarms.len(), plan.ends.swarms_at_once), (4, 10, 2));
     plan
 }
 

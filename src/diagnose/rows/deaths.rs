@@ -62,7 +62,7 @@ fn is_out_of_memory(case: &Case, agent: AgentId, how: &str) -> bool {
     if case.kernel_said(agent).is_some() {
         return true;
     }
-    let node = &case.plan.nodes[node_of(case.plan, agent)].name;
+    let node = &case.plan.ends.nodes[node_of(case.plan, agent)].name;
     how == KILLED
         && [
             case.history().growth(node, names::CGROUP_KILLS),
@@ -89,7 +89,8 @@ fn killed(case: &Case, missing: &mut Missing, role: Role) -> Finding {
         }
     }
     let most = case.highest_at(role, names::CGROUP_BYTES);
-    let limit = case.plan.nodes.iter().find(|node| node.role == role).and_then(|node| node.memory_limit);
+    let of_role = case.plan.ends.nodes.iter().position(|node| node.role == role);
+    let limit = of_role.and_then(|node| case.plan.memory_limit(node));
     if let Some(limit) = limit {
         let (most, limit) = (human_bytes(most), human_bytes(limit));
         finding.evidence.push(format!("its cgroup reached {most} of {limit}"));
@@ -102,7 +103,7 @@ fn killed(case: &Case, missing: &mut Missing, role: Role) -> Finding {
 /// nobody else has dropped, waited for it.
 fn gasping(case: &Case) -> Option<Suspect> {
     // A limit of its own keeps nobody else from answering.
-    let unlimited = |agent| case.plan.nodes[node_of(case.plan, agent)].memory_limit.is_none();
+    let unlimited = |agent| case.plan.memory_limit(node_of(case.plan, agent)).is_none();
     let dead = case.ended(|agent| reactors(agent) && unlimited(agent));
     dead.iter().any(|(agent, how)| is_out_of_memory(case, *agent, how)).then(|| Suspect {
         drops: 1,
@@ -122,10 +123,10 @@ fn more_memory(case: &Case, role: Role, limit: Option<u64>) -> Vec<Change> {
         ("limits.client.memory", case.plan.clients().len().max(1) as u64)
     };
     let stood = case.clients.established.max(1);
-    let asked = case.plan.connections.max(stood);
+    let asked = case.plan.course.connections.max(stood);
     let scaled = u128::from(limit) * u128::from(asked) / u128::from(stood);
     let enough = (scaled as u64).saturating_mul(5) / 4;
-    let expected = case.plan.connections.saturating_mul(6 << 10) / nodes;
+    let expected = case.plan.course.connections.saturating_mul(6 << 10) / nodes;
     let enough = enough.max(expected).max(limit * 2).div_ceil(MIB);
     vec![Change::new(path, format!("{enough}MiB"))]
 }

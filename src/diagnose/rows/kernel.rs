@@ -81,7 +81,7 @@ fn tcp_memory(case: &Case, missing: &mut Missing) -> Finding {
         }
     }
     // One page for each end, three times: begin to save, save harder, stop.
-    let most = (2 * case.plan.connections).max(pages.1.saturating_mul(16)).max(196_608);
+    let most = (2 * case.plan.course.connections).max(pages.1.saturating_mul(16)).max(196_608);
     let value = format!("{} {} {}", most / 3, most / 3 * 2, most);
     Finding { connections, evidence, changes: vec![Change::new("sysctl.host.net.ipv4.tcp_mem", value)] }
 }
@@ -101,7 +101,7 @@ fn orphans(case: &Case, missing: &mut Missing) -> Finding {
         reached("host", "orphans", (most, limit)),
         reached("host", "TCP's pages", pages(case)),
     ];
-    let needed = (2 * case.plan.connections).next_power_of_two().max(65_536);
+    let needed = (2 * case.plan.course.connections).next_power_of_two().max(65_536);
     let changes = vec![Change::new("sysctl.host.net.ipv4.tcp_max_orphans", needed)];
     Finding { connections, evidence, changes }
 }

@@ -79,7 +79,7 @@ fn full_table(case: &Case) -> Vec<String> {
 
 fn larger_table(case: &Case) -> Vec<Change> {
     let now = case.host_level(names::NEIGHBOURS_MAX).unwrap_or(0);
-    let needed = (8 * case.plan.nodes.len() as u64 + 1024).max(now * 4).next_power_of_two();
+    let needed = (8 * case.plan.ends.nodes.len() as u64 + 1024).max(now * 4).next_power_of_two();
     vec![Change::new("sysctl.host.net.ipv4.neigh.default.gc_thresh3", needed)]
 }
 
@@ -119,7 +119,7 @@ fn refused(case: &Case, missing: &mut Missing) -> Finding {
         return Finding::default();
     }
     let connections = missing.take_failed(Operation::Connect, &["ECONNREFUSED"], u64::MAX);
-    let (listened, dialled) = (&case.plan.server_ports, &case.plan.dialled_ports);
+    let (listened, dialled) = (&case.plan.ends.server_ports, &case.plan.ends.dialled_ports);
     let evidence = vec![
         format!("connect failed with ECONNREFUSED {} times", grouped(connections)),
         format!("the server listens on {listened}, and the clients connect to {dialled}"),

@@ -29,7 +29,7 @@ pub fn stalled(case: &Case) -> Vec<String> {
             evidence.push(format!("{agent} gave no answer"));
         }
     }
-    for place in 0..case.plan.reactors.count {
+    for place in 0..case.plan.ends.reactors.count {
         let name = crate::driver::AgentId::Reactor(place).to_string();
         if case.history().highest(&name, names::AGENT_STOPPED) == Some(1) {
             let cpu = case.history().growth(&name, names::AGENT_CPU);
@@ -47,7 +47,7 @@ pub fn too_slow(case: &Case) -> Option<String> {
     let (_, clients, server) = case.account.unsettled.iter().find(|(phase, ..)| *phase == Phase::Ramp)?;
     let waited = case.account.waiting;
     let behind = clients.checked_sub(*server).filter(|behind| *behind > 0 && waited >= *behind)?;
-    let cpu: u64 = (0..case.plan.reactors.count)
+    let cpu: u64 = (0..case.plan.ends.reactors.count)
         .map(|place| crate::driver::AgentId::Reactor(place).to_string())
         .map(|name| case.history().growth(&name, names::AGENT_CPU))
         .sum();

@@ -49,7 +49,7 @@ pub const SYSTEM_FILE_TABLE: Row = Row {
 
 fn client_descriptors(case: &Case, missing: &mut Missing) -> Finding {
     let connections = missing.take_failed(Operation::Socket, &["EMFILE"], u64::MAX);
-    let nofile = case.plan.swarms.iter().map(|swarm| swarm.nofile).max().unwrap_or(0);
+    let nofile = case.plan.ends.swarms.iter().map(|swarm| swarm.nofile).max().unwrap_or(0);
     let evidence = vec![
         format!("socket failed with EMFILE {} times", grouped(connections)),
         format!("a client process may open {} descriptors", grouped(nofile)),
@@ -74,21 +74,21 @@ pub fn full_server(case: &Case) -> Vec<String> {
         format!("the server's accept failed with EMFILE {} times", grouped(case.accept_failed("EMFILE"))),
         format!(
             "{} reactors may open {} descriptors each",
-            grouped(case.plan.reactors.count.into()),
-            grouped(case.plan.reactors.nofile)
+            grouped(case.plan.ends.reactors.count.into()),
+            grouped(case.plan.ends.reactors.nofile)
         ),
     ]
 }
 
 pub fn more_room(case: &Case) -> Vec<Change> {
-    more_descriptors(case, ("server.reactors", "limits.server.nofile"), case.plan.reactors.nofile)
+    more_descriptors(case, ("server.reactors", "limits.server.nofile"), case.plan.ends.reactors.nofile)
 }
 
 /// As many processes as it takes, each with as much as it can be given here.
 fn more_descriptors(case: &Case, (processes, nofile): (&str, &str), now: u64) -> Vec<Change> {
     const SPARE: u64 = 1_000;
     let mut changes = vec![Change::new(processes, "auto")];
-    let wanted = case.plan.most_descriptors.min(case.plan.connections + SPARE);
+    let wanted = case.plan.ends.most_descriptors.min(case.plan.course.connections + SPARE);
     if now < wanted {
         changes.push(Change::new(nofile, wanted));
     }
@@ -119,7 +119,7 @@ pub fn full_table(case: &Case) -> Vec<String> {
 pub fn larger_table(case: &Case) -> Vec<Change> {
     const SPARE: u64 = 100_000;
     let others = case.host_level(names::FILES_OPEN).unwrap_or(0);
-    let needed = 2 * case.plan.connections + others + SPARE;
+    let needed = 2 * case.plan.course.connections + others + SPARE;
     vec![Change::new("sysctl.host.fs.file-max", needed)]
 }
 

@@ -72,7 +72,7 @@ pub const NAT_TUPLES: Row = Row {
 
 fn source_tuples(case: &Case, missing: &mut Missing) -> Finding {
     let connections = take(missing, u64::MAX);
-    let tuples = &case.plan.tuples;
+    let tuples = &case.plan.ends.tuples;
     let evidence = vec![
         format!("connect or bind failed with EADDRNOTAVAIL or EADDRINUSE {} times", grouped(connections)),
         format!(
@@ -88,7 +88,8 @@ fn source_tuples(case: &Case, missing: &mut Missing) -> Finding {
         changes.push(Change::new("clients.ports", "1024-65535"));
     }
     let clients = case.plan.clients().len().max(1) as u64;
-    let needed = case.plan.connections.div_ceil(ALL_PORTS * tuples.server_ports.max(1)).div_ceil(clients);
+    let needed =
+        case.plan.course.connections.div_ceil(ALL_PORTS * tuples.server_ports.max(1)).div_ceil(clients);
     if needed > tuples.addresses / clients {
         changes.push(Change::new("clients.addresses", needed));
     }
@@ -131,7 +132,8 @@ fn conntrack_full(case: &Case) -> Option<Suspect> {
         grew("router", names::CONNTRACK_DROPS, drops),
         reached("router", "tracked connections", (count, max)),
     ];
-    let needed = (case.plan.connections + case.plan.connections / 10).next_power_of_two().max(65_536);
+    let needed =
+        (case.plan.course.connections + case.plan.course.connections / 10).next_power_of_two().max(65_536);
     let changes = vec![Change::new("sysctl.host.net.netfilter.nf_conntrack_max", needed)];
     Some(Suspect { drops, evidence, changes, holds_back: false })
 }
@@ -143,8 +145,8 @@ fn nat_tuples(case: &Case) -> Option<Suspect> {
         format!("up to {} tracked connections", grouped(case.highest_in_nodes(names::CONNTRACK_COUNT))),
     ];
     // A translation looks at a few ports only: with twice as many as needed it finds one.
-    let each = ALL_PORTS * case.plan.tuples.server_ports.max(1);
-    let enough = (2 * case.plan.connections).div_ceil(each).max(1);
+    let each = ALL_PORTS * case.plan.ends.tuples.server_ports.max(1);
+    let enough = (2 * case.plan.course.connections).div_ceil(each).max(1);
     let changes = vec![Change::new("network.nat.addresses", enough)];
     (clashes > 0).then_some(Suspect { drops: clashes, evidence, changes, holds_back: false })
 }

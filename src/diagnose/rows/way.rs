@@ -60,7 +60,7 @@ impl Resets {
 
     /// What this role's kernels have sent; none: that was not read at each of its nodes.
     fn sent_by(case: &Case, role: Role) -> Option<u64> {
-        let mut nodes = case.plan.nodes.iter().filter(|node| node.role == role);
+        let mut nodes = case.plan.ends.nodes.iter().filter(|node| node.role == role);
         nodes.all(|node| case.history().highest(&node.name, ESTABLISHED_NOW).is_some()).then_some(())?;
         Some(case.in_role_until_drain(role, names::RESETS_SENT))
     }
@@ -104,7 +104,7 @@ fn reset_on_the_way(case: &Case, missing: &mut Missing) -> Finding {
     told_server += missing.take_aborted(only_server - told_server);
     let mut evidence = Vec::new();
     if refused > 0 {
-        let ports = &case.plan.server_ports;
+        let ports = &case.plan.ends.server_ports;
         evidence.push(format!("connect failed with ECONNREFUSED {} times", grouped(refused)));
         evidence.push(format!("the server listens on {ports}"));
     }
@@ -127,7 +127,7 @@ fn reset_on_the_way(case: &Case, missing: &mut Missing) -> Finding {
 
 fn reverse_path(case: &Case) -> Option<Suspect> {
     let (mut drops, mut evidence, mut changes) = (0_u64, Vec::new(), Vec::new());
-    for node in &case.plan.nodes {
+    for node in &case.plan.ends.nodes {
         let grown = case.history().growth(&node.name, names::REVERSE_PATH_DROPS);
         if grown == 0 {
             continue;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::requests;
+use super::requests::Local;
 use crate::error::{Attempt, Result};
 use crate::exit::Exit;
 use crate::kernel::netlink::Request;
@@ -12,14 +12,14 @@ use crate::plan::{Home, LinkEnd, Plan};
 use crate::units::{Family, Ports};
 
 /// The other end of a client's link: at the server, or at the router.
-pub fn far_end(plan: &Plan, client: usize) -> Option<&LinkEnd> {
-    let ends = plan.links.iter().map(|link| &link.ends);
+pub fn far_end(lab: Local<'_>, client: usize) -> Option<&LinkEnd> {
+    let ends = lab.here.links.iter().map(|link| &link.ends);
     let [one, other] = ends.into_iter().find(|ends| ends.iter().any(|end| end.node == client))?;
     Some(if one.node == client { other } else { one })
 }
 
 /// Takes a link's end down, or brings it up: and with it what the kernel has dropped.
-pub fn link(plan: &Plan, end: &LinkEnd, up: bool) -> Vec<Request> {
+pub fn link(lab: Local<'_>, end: &LinkEnd, up: bool) -> Vec<Request> {
     if !up {
         return vec![Request::Down { index: end.index }];
     }
@@ -29,7 +29,7 @@ pub fn link(plan: &Plan, end: &LinkEnd, up: bool) -> Vec<Request> {
         _ => false,
     };
     let mut all = vec![Request::Up { index: end.index }];
-    all.extend(requests(plan, end.node).into_iter().filter(over_it));
+    all.extend(lab.requests(end.node).into_iter().filter(over_it));
     all
 }
 

@@ -2,10 +2,10 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::host::{IPV6, Presence};
-use crate::spec::{Lab, Spec};
+use crate::plan::refusal::Refusal;
+use crate::spec::Spec;
 use crate::units::{Address, Block, Family, further, number_of};
 
 /// Private addresses that few networks use: where labs live when no subnet is asked for.
@@ -46,34 +46,32 @@ impl Layout {
 }
 
 /// A subnet for each family of addresses that the lab has.
-pub fn subnets(lab: &Lab, host: &Host) -> Result<Vec<Block>> {
-    lab.spec.network.families().iter().map(|family| subnet(lab, host, *family)).collect()
+pub fn subnets(spec: &Spec, host: &Host) -> Result<Vec<Block>, Refusal> {
+    spec.network.families().iter().map(|family| subnet(spec, host, *family)).collect()
 }
 
 /// A subnet of this family, as the lab file names it, or a free one.
-pub fn subnet(lab: &Lab, host: &Host, family: Family) -> Result<Block> {
+pub fn subnet(spec: &Spec, host: &Host, family: Family) -> Result<Block, Refusal> {
     if family == Family::Ipv6 && host.feature(IPV6) == Presence::Absent {
-        return Err(super::super::refusal(lab, "network", "the kernel was started without IPv6")
+        return Err(Refusal::host("network", "the kernel was started without IPv6")
             .remedy("take `family: ipv4`, or start the kernel without `ipv6.disable=1`"));
     }
-    let layout = Layout::of(&lab.spec);
+    let layout = Layout::of(spec);
     let needed = layout.addresses_needed();
-    match lab.spec.network.subnet_of(family) {
+    match spec.network.subnet_of(family) {
         (Some(subnet), key) if subnet.len() < needed => {
             let enough = u32::from(family.bits()) - needed.next_power_of_two().trailing_zeros();
             let why = format!(
                 "{subnet} has {} addresses, and 1 server and {} clients with {} each{} need {needed}",
                 subnet.len(),
-                lab.spec.clients.count,
-                lab.spec.clients.addresses,
+                spec.clients.count,
+                spec.clients.addresses,
                 match layout.router_addresses {
                     0 => String::new(),
                     own => format!(", and a router with {own},"),
                 },
             );
-            Err(lab
-                .source
-                .error(key, why)
+            Err(Refusal::input(key, why)
                 .remedy(format!("take a subnet of /{enough} or larger, or fewer clients or addresses")))
         }
         (Some(subnet), _) => Ok(subnet),
@@ -82,7 +80,7 @@ pub fn subnet(lab: &Lab, host: &Host, family: Family) -> Result<Block> {
 }
 
 /// The first subnet large enough that the host neither has nor routes.
-fn free_subnet(needed: u64, host: &Host, family: Family) -> Result<Block> {
+fn free_subnet(needed: u64, host: &Host, family: Family) -> Result<Block, Refusal> {
     let bits = needed.next_power_of_two().trailing_zeros();
     let prefix =
         |usual: u8| u8::try_from(u32::from(family.bits()).saturating_sub(bits)).unwrap_or(0).min(usual);
@@ -97,7 +95,7 @@ fn free_subnet(needed: u64, host: &Host, family: Family) -> Result<Block> {
         }
     };
     candidates(usual, all, prefix).find(|subnet| host.collision(*subnet).is_none()).ok_or_else(|| {
-        Error::host("choosing a subnet", format!("no free /{prefix} is left in {all}"))
+        Refusal::host_lacks(format!("no free /{prefix} is left in {all}"))
             .remedy("name one that this host does not use, with `network: {subnet: …}`")
     })
 }

@@ -2,8 +2,9 @@
 
 use std::net::Ipv6Addr;
 
+use crate::plan::namespace::{Link, LinkEnd, Nat, Route, Router, UPLINK};
+use crate::plan::node::{Home, Node, Role};
 use crate::plan::tuples::Addresses;
-use crate::plan::{Home, Link, LinkEnd, Nat, Node, Role, Route, Router};
 use crate::spec::Spec;
 use crate::units::{Address, Block, Family};
 
@@ -15,8 +16,7 @@ const FIRST: u32 = 2;
 const NEAR: Address = Address::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
 const FAR: Address = Address::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2));
 
-/// A node's link to where all come together; and the server's other one, where it answers over another.
-pub const UPLINK: &str = "eth0";
+/// The server's other link, where it answers over another than it is asked over.
 const BACK: &str = "eth1";
 
 /// The nodes by their roles: the server, the clients with their indices, and the router with its own.
@@ -78,9 +78,9 @@ pub fn router(spec: &Spec, nodes: &[Node]) -> Option<Router> {
     })
 }
 
-/// Sets the routes of all nodes. Where there is a choice of ways, there is none back: each node is reached by
+/// The routes of each node. Where there is a choice of ways, there is none back: each node is reached by
 /// the link that its packets come from, so that reverse path filters have nothing to object to, unless they are to.
-pub fn route(spec: &Spec, subnets: &[Block], nodes: &mut [Node]) {
+pub fn routes(spec: &Spec, subnets: &[Block], nodes: &[Node]) -> Vec<Vec<Route>> {
     let Parts { server, clients, router } = parts(nodes);
     // All of a client's addresses are reached by its first: one neighbour, not thousands.
     let to_clients = clients.iter().zip(FIRST + u32::from(router.is_some())..);
@@ -90,7 +90,7 @@ pub fn route(spec: &Spec, subnets: &[Block], nodes: &mut [Node]) {
             Route { to: client.home().block, via: Some(via), link, source: None }
         })
         .collect();
-    let mut routes: Vec<(usize, Vec<Route>)> = Vec::new();
+    let mut routes: Vec<Vec<Route>> = vec![Vec::new(); nodes.len()];
     for (index, client) in &clients {
         let home = client.home();
         let source = Some(home.addresses.first);
@@ -101,10 +101,10 @@ pub fn route(spec: &Spec, subnets: &[Block], nodes: &mut [Node]) {
             );
             Route { to: Block::one(server.addresses.first), via, link: FIRST, source }
         });
-        routes.push((*index, to_server.into_iter().collect()));
+        routes[*index] = to_server.into_iter().collect();
     }
     match router {
-        None => routes.push((0, to_clients)),
+        None => routes[0] = to_clients,
         Some((index, router)) => {
             let is_translated = spec.network.translation().is_some();
             let back = FIRST + u32::from(spec.network.asymmetric);
@@ -118,19 +118,17 @@ pub fn route(spec: &Spec, subnets: &[Block], nodes: &mut [Node]) {
                     from_server.push(Route { to: home.block, via: None, link: FIRST, source: None });
                 }
             }
-            routes.push((0, from_server));
+            routes[0] = from_server;
             let to_server = server.homes.iter().map(|home| Route {
                 to: Block::one(home.addresses.first),
                 via: beside(home, FAR),
                 link: FIRST,
                 source: None,
             });
-            routes.push((index, to_server.chain(to_clients).collect()));
+            routes[index] = to_server.chain(to_clients).collect();
         }
     }
-    for (index, routes) in routes {
-        nodes[index].routes = routes;
-    }
+    routes
 }
 
 fn same_family<'a>(node: &'a Node, home: &Home) -> Option<&'a Home> {

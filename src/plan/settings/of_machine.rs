@@ -4,10 +4,10 @@ use super::{
     FILE_MAX, FILES_PER_PROCESS, FILES_SPARE, HostSetting, NR_OPEN, TRACKED, UNPRIVILEGED_PORTS,
     asked_settings, node_settings, raised,
 };
-use crate::error::Result;
 use crate::host::Host;
-use crate::plan::Role;
-use crate::spec::Lab;
+use crate::plan::node::Role;
+use crate::plan::refusal::Refusal;
+use crate::spec::Spec;
 
 const SOMAXCONN: &str = "net.core.somaxconn";
 const SYN_BACKLOG: &str = "net.ipv4.tcp_max_syn_backlog";
@@ -28,16 +28,16 @@ pub struct Needed {
 
 /// The settings to move, and what would help and cannot be had there.
 pub fn machine_settings(
-    lab: &Lab,
+    spec: &Spec,
     host: &Host,
     role: Role,
     needed: &Needed,
-) -> Result<(Vec<HostSetting>, Vec<String>)> {
-    let sysctl = &lab.spec.sysctl;
+) -> Result<(Vec<HostSetting>, Vec<String>), Refusal> {
+    let sysctl = &spec.sysctl;
     let (section, own) =
         if role == Role::Server { ("server", &sysctl.server) } else { ("client", &sysctl.client) };
-    let mut moved = asked_settings(lab, host, "host", &sysctl.host)?;
-    moved.extend(asked_settings(lab, host, section, own)?);
+    let mut moved = asked_settings(host, "host", &sysctl.host)?;
+    moved.extend(asked_settings(host, section, own)?);
     let files = needed.ends + needed.processes * FILES_PER_PROCESS + host.files_open + FILES_SPARE;
     // Without the first ones the run cannot be; it goes better with the others.
     let must = [
@@ -53,12 +53,12 @@ pub fn machine_settings(
     let asked: Vec<String> = moved.iter().map(|setting| setting.key.clone()).collect();
     let is_asked = |key: &str| asked.iter().any(|one| one == key);
     for (key, at_least, why) in must.into_iter().filter(|(key, ..)| !is_asked(key)) {
-        moved.extend(raised(lab, host, key, at_least, why)?);
+        moved.extend(raised(spec, host, key, at_least, why)?);
     }
-    moved.extend(opened_ports(lab, host, role));
+    moved.extend(opened_ports(spec, host, role));
     let mut out_of_reach = Vec::new();
     for (key, at_least, why) in may.into_iter().filter(|(key, ..)| !is_asked(key)) {
-        match raised(lab, host, key, at_least, why) {
+        match raised(spec, host, key, at_least, why) {
             Ok(setting) => moved.extend(setting),
             Err(error) => out_of_reach.push(error.why),
         }
@@ -67,8 +67,8 @@ pub fn machine_settings(
 }
 
 /// The agents are nobody: privileged ports have to be opened to them.
-fn opened_ports(lab: &Lab, host: &Host, role: Role) -> Option<HostSetting> {
-    let to = node_settings(&lab.spec, role, &[]).remove(UNPRIVILEGED_PORTS)?;
+fn opened_ports(spec: &Spec, host: &Host, role: Role) -> Option<HostSetting> {
+    let to = node_settings(spec, role, &[]).remove(UNPRIVILEGED_PORTS)?;
     let from = host.settings.get(UNPRIVILEGED_PORTS).filter(|_| host.can_set(UNPRIVILEGED_PORTS))?.clone();
     let why = "ports below it are used, by agents without privileges".to_owned();
     (from != to).then(|| HostSetting { key: UNPRIVILEGED_PORTS.to_owned(), from, to, why, lowers: None })

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::host::{InUse, Neighbour, Reservation, Share, TaskLimit};
+use crate::plan::admission::MOST_AGENTS;
 use crate::plan::admission::{agents_fit, fits, most_agents};
-use crate::plan::processes::MOST_AGENTS;
 
 /// The host when a lab runs there that has taken so much of its reservation.
 fn beside(mut host: Host, planned: &Reservation, in_use: InUse) -> Host {
@@ -47,7 +47,7 @@ fn memory_that_another_lab_is_still_to_take_is_not_there() {
     assert_eq!(beside_standing.others[0].unused, Share::default());
     decide(&lab(text), &beside_standing).expect_err("it has taken it");
     decide(&lab("connections: 2M\nserver: {ports: 9000-9999}"), &beside_standing).expect("room for these");
-    let fitting = fit::connections(&lab(text), &beside(host, &planned, nothing_yet())).expect("a number");
+    let fitting = here::connections(&lab(text), &beside(host, &planned, nothing_yet())).expect("a number");
     assert!((2_000_000..4_000_000).contains(&fitting), "{fitting}");
 }
 
@@ -58,7 +58,7 @@ fn open_files_that_another_lab_is_still_to_open_are_not_there() {
     host.settings.insert("fs.file-max".to_owned(), "300000".to_owned());
     let raised = |host: &Host| {
         let plan = decide(&lab("connections: 50K"), host).expect("a plan");
-        plan.host_settings
+        plan.host_settings()
             .iter()
             .find(|setting| setting.key == "fs.file-max")
             .map(|setting| setting.to.clone())

@@ -14,8 +14,8 @@ fn planned(text: &str, host: &Host) -> Plan {
 fn too_few_descriptors_are_given_to_the_last() {
     let text = "connections: 10K\nserver: {reactors: 2, ports: 9900}\nlimits: {server: {nofile: 3000}}";
     let plan = planned(text, &Host::example());
-    assert_eq!((plan.reactors.count, plan.reactors.nofile), (2, 3_000));
-    assert_eq!(plan.reactors.capacity, 10_000, "the kernel says when it is enough");
+    assert_eq!((plan.ends.reactors.count, plan.ends.reactors.nofile), (2, 3_000));
+    assert_eq!(plan.ends.reactors.capacity, 10_000, "the kernel says when it is enough");
     assert_eq!((plan.first_limit.name, plan.first_limit.connections), ("server descriptors", 2 * 2_989));
 }
 
@@ -23,10 +23,13 @@ fn too_few_descriptors_are_given_to_the_last() {
 fn clients_can_be_short_of_descriptors_too() {
     let text = "connections: 10K\nclients: {count: 2, processes: 2}\nlimits: {client: {nofile: 1006}}";
     let plan = planned(text, &Host::example());
-    assert_eq!((plan.swarms.len(), plan.swarms[0].count, plan.swarms[0].nofile), (4, 2_500, 1_006));
+    assert_eq!(
+        (plan.ends.swarms.len(), plan.ends.swarms[0].count, plan.ends.swarms[0].nofile),
+        (4, 2_500, 1_006)
+    );
     assert_eq!((plan.first_limit.name, plan.first_limit.connections), ("client descriptors", 4_000));
     let enough = decide(&lab("connections: 10K\nclients: {count: 2, processes: 3}"), &Host::example());
-    assert_eq!(enough.expect("a plan").swarms.len(), 6);
+    assert_eq!(enough.expect("a plan").ends.swarms.len(), 6);
 }
 
 #[test]
@@ -34,7 +37,7 @@ fn five_tuples_are_used_twice() {
     let text = "connections: 3K\nserver: {ports: 9900}\nclients: {addresses: 1, ports: 2001-3000}";
     let plan = planned(text, &Host::example());
     assert_eq!((plan.first_limit.name, plan.first_limit.connections), ("five-tuples", 1_000));
-    let tuples = plan.tuples_of(&plan.swarms[0]);
+    let tuples = plan.tuples_of(&plan.ends.swarms[0]);
     assert_eq!(tuples.at(0), tuples.at(1_000));
 }
 
@@ -42,8 +45,8 @@ fn five_tuples_are_used_twice() {
 fn ports_that_nobody_listens_on() {
     let text = "connections: 1K\nserver: {ports: 9900-9907}\nclients: {server_ports: 9900-9909}";
     let plan = planned(text, &Host::example());
-    assert_eq!(plan.dialled_ports, "9900-9909".parse::<Ports>().expect("ports"));
-    assert_eq!((plan.tuples.server_ports, plan.server_ports.len()), (10, 8));
+    assert_eq!(plan.ends.dialled_ports, "9900-9909".parse::<Ports>().expect("ports"));
+    assert_eq!((plan.ends.tuples.server_ports, plan.ends.server_ports.len()), (10, 8));
     assert_eq!((plan.first_limit.name, plan.first_limit.connections), ("listening ports", 800));
     decide(&lab("connections: 1K\nclients: {server_ports: 9910-9919}"), &Host::example())
         .expect("some of them");
@@ -63,7 +66,7 @@ fn a_fixed_file_table_is_a_limit() {
     let text = "connections: 10K\nsysctl: {host: {fs.file-max: 12000}}";
     let plan = planned(text, &Host::example());
     assert_eq!((plan.first_limit.name, plan.first_limit.connections), ("system file table", 5_000));
-    assert_eq!(plan.host_settings.len(), 1, "it is not raised again: {:?}", plan.host_settings);
+    assert_eq!(plan.host_settings().len(), 1, "it is not raised again: {:?}", plan.host_settings());
 }
 
 #[test]
@@ -80,9 +83,9 @@ fn faults_find_whom_they_strike() {
                 - {at: hold, do: stop, agent: client-2}\n\
                 - {do: link_down, node: client-1}\n";
     let plan = decide(&lab(text), &Host::example()).expect("a plan");
-    let whom: Vec<_> = plan.faults.iter().map(|fault| fault.whom).collect();
+    let whom: Vec<_> = plan.course.faults.iter().map(|fault| fault.whom).collect();
     assert_eq!(whom, [Whom::Reactor(0), Whom::SwarmsOf(2), Whom::LinkOf(1)]);
-    let first = &plan.faults[0];
+    let first = &plan.course.faults[0];
     assert_eq!((first.at, first.established, first.blow), (Moment::Ramp, 500, Blow::Kill));
     assert_eq!(first.in_full(), "ramp, 500 established, 2s later: kill reactor 1");
 }

@@ -23,12 +23,15 @@ fn far(more: &str) -> Lab {
 #[test]
 fn a_million_on_the_documented_hardware_needs_one_reactor() {
     let plan = decide(&far("connections: 1M"), &Host::example(), &documented()).expect("plan");
-    assert_eq!((plan.reactors.count, plan.reactors.capacity, plan.swarms.len()), (1, 1_000_000, 2));
+    assert_eq!(
+        (plan.ends.reactors.count, plan.ends.reactors.capacity, plan.ends.swarms.len()),
+        (1, 1_000_000, 2)
+    );
     assert_eq!(plan.server_addresses(), [address("192.168.56.10")]);
     assert_eq!(plan.clients()[1].home().addresses, Addresses::one(address("192.168.56.12")));
-    assert!(plan.links.is_empty() && plan.host_settings.is_empty());
+    assert!(plan.is_on_machines() && plan.here().is_none());
     let moved =
-        |node: usize| plan.machines[node].settings.iter().map(|one| one.key.as_str()).collect::<Vec<_>>();
+        |node: usize| plan.machines()[node].settings.iter().map(|one| one.key.as_str()).collect::<Vec<_>>();
     assert_eq!(
         moved(0),
         ["net.netfilter.nf_conntrack_max", "net.core.somaxconn", "net.ipv4.tcp_max_syn_backlog"]
@@ -58,7 +61,7 @@ fn more_addresses_are_blocks_that_nobody_has() {
     let plan =
         decide(&far("connections: 1K\nclients: {addresses: 4}"), &Host::example(), &machines).expect("plan");
     let ranges: Vec<String> =
-        plan.machines.iter().filter_map(|placed| Some(placed.range?.to_string())).collect();
+        plan.machines().iter().filter_map(|placed| Some(placed.range?.to_string())).collect();
     assert_eq!(ranges, ["10.100.0.8/29", "10.100.0.16/29"]);
     assert_eq!(plan.clients()[0].home().addresses.first, address("10.100.0.9"));
 }
@@ -72,7 +75,7 @@ fn machines_have_addresses_of_one_family() {
     let text = "connections: 1K\nclients: {addresses: 4}";
     let plan = decide(&far(text), &Host::example(), &machines).expect("plan");
     assert_eq!(plan.server_addresses(), [address("fd00::10")]);
-    assert_eq!(plan.machines[1].range, Some("fd99:c1ab::8/125".parse().expect("a block")));
+    assert_eq!(plan.machines()[1].range, Some("fd99:c1ab::8/125".parse().expect("a block")));
     let error = decide(&far("connections: 1K\nnetwork: {subnet: 10.1.0.0/16}"), &Host::example(), &machines);
     assert!(error.expect_err("another family").why.contains("is no subnet of IPv6"));
     machines[2].address = address("192.168.56.12");
@@ -90,8 +93,8 @@ fn a_user_without_rights_takes_what_there_is() {
         machine.host.settings_fixed = machine.host.settings.keys().cloned().collect();
     }
     let plan = decide(&far("connections: 100K"), &Host::example(), &machines).expect("plan");
-    assert_eq!(plan.reactors.count, 6);
-    let server = &plan.machines[0];
+    assert_eq!(plan.ends.reactors.count, 6);
+    let server = &plan.machines()[0];
     assert!(server.settings.is_empty() && server.agent_user.is_none());
     assert!(server.out_of_reach.iter().any(|why| why.starts_with("net.core.somaxconn")), "{server:?}");
 }
@@ -101,7 +104,7 @@ fn privileged_ports_are_opened_on_the_server() {
     let plan =
         decide(&far("connections: 1K\nserver: {ports: 80}"), &Host::example(), &documented()).expect("plan");
     let opened = |node: usize| {
-        let settings = &plan.machines[node].settings;
+        let settings = &plan.machines()[node].settings;
         settings.iter().find(|one| one.key == "net.ipv4.ip_unprivileged_port_start").map(|one| one.to.clone())
     };
     assert_eq!((opened(0), opened(1)), (Some("80".to_owned()), None));

@@ -81,7 +81,7 @@ prop_compose! {
 
 /// The highest descriptor limit the kernel would let an agent of this plan take.
 fn allowed(plan: &Plan, host: &Host) -> u64 {
-    let raised = plan.host_settings.iter().find(|setting| setting.key == "fs.nr_open");
+    let raised = plan.host_settings().iter().find(|setting| setting.key == "fs.nr_open");
     let nr_open = raised.map_or_else(
         || host.number("fs.nr_open").expect("a number"),
         |setting| setting.to.parse().expect("a number"),
@@ -92,10 +92,10 @@ fn allowed(plan: &Plan, host: &Host) -> u64 {
 fn connections_are_dealt_out_once(plan: &Plan) -> Result<(), TestCaseError> {
     let clients = plan.clients().len();
     prop_assert!(plan.clients().iter().all(|node| node.role == Role::Client));
-    prop_assert_eq!(plan.nodes.len(), 1 + clients + usize::from(plan.router.is_some()));
+    prop_assert_eq!(plan.ends.nodes.len(), 1 + clients + usize::from(plan.router().is_some()));
     let mut of_client = vec![Vec::new(); clients + 1];
-    for swarm in &plan.swarms {
-        prop_assert!(swarm.count > 0 && plan.nodes[swarm.node].role == Role::Client);
+    for swarm in &plan.ends.swarms {
+        prop_assert!(swarm.count > 0 && plan.ends.nodes[swarm.node].role == Role::Client);
         of_client[swarm.node].push((swarm.first, swarm.count));
     }
     let mut totals = Vec::new();
@@ -106,35 +106,38 @@ fn connections_are_dealt_out_once(plan: &Plan) -> Result<(), TestCaseError> {
         })?;
         totals.push(end);
     }
-    prop_assert_eq!(totals.iter().sum::<u64>(), plan.connections);
+    prop_assert_eq!(totals.iter().sum::<u64>(), plan.course.connections);
     let (least, most) = (totals.iter().min(), totals.iter().max());
     prop_assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 1), "{:?}", totals);
-    for swarm in &plan.swarms {
+    for swarm in &plan.ends.swarms {
         let before: u64 = totals[..swarm.node - 1].iter().sum();
         prop_assert_eq!(swarm.before, before);
         let possible = plan.tuples_of(swarm).possible();
-        prop_assert!(totals[swarm.node - 1] <= possible || plan.tuples.kernel_chooses);
+        prop_assert!(totals[swarm.node - 1] <= possible || plan.ends.tuples.kernel_chooses);
     }
     Ok(())
 }
 
 fn descriptors_suffice(plan: &Plan, host: &Host) -> Result<(), TestCaseError> {
     let allowed = allowed(plan, host);
-    let reactors = &plan.reactors;
+    let reactors = &plan.ends.reactors;
     prop_assert!(reactors.nofile <= allowed, "{:?} of {}", reactors, allowed);
-    prop_assert!(reactors.nofile > reactors.capacity + (plan.server_ports.len() * plan.subnets.len()) as u64);
-    prop_assert!(u64::from(reactors.count) * reactors.capacity >= plan.connections);
-    for swarm in &plan.swarms {
+    prop_assert!(
+        reactors.nofile > reactors.capacity + (plan.ends.server_ports.len() * plan.ends.subnets.len()) as u64
+    );
+    prop_assert!(u64::from(reactors.count) * reactors.capacity >= plan.course.connections);
+    for swarm in &plan.ends.swarms {
         prop_assert!(swarm.nofile <= allowed && swarm.nofile > swarm.count);
     }
-    prop_assert!(plan.swarms_at_once >= 1 && plan.swarms_at_once <= plan.swarms.len().max(1));
+    prop_assert!(plan.ends.swarms_at_once >= 1 && plan.ends.swarms_at_once <= plan.ends.swarms.len().max(1));
     Ok(())
 }
 
 fn addresses_are_apart(plan: &Plan, host: &Host) -> Result<(), TestCaseError> {
-    for subnet in &plan.subnets {
+    for subnet in &plan.ends.subnets {
         prop_assert!(host.collision(*subnet).is_none(), "{} is the host's", subnet);
-        let homes: Vec<&Home> = plan.nodes.iter().filter_map(|node| node.home_of(subnet.family())).collect();
+        let homes: Vec<&Home> =
+            plan.ends.nodes.iter().filter_map(|node| node.home_of(subnet.family())).collect();
         for Home { addresses, block, .. } in &homes {
             prop_assert!(block.contains(addresses.first) && block.contains(addresses.last()));
             prop_assert!(subnet.contains(block.base) && block.prefix >= subnet.prefix);
@@ -146,16 +149,17 @@ fn addresses_are_apart(plan: &Plan, host: &Host) -> Result<(), TestCaseError> {
     }
     let homes = |node: &Node| node.homes.len();
     prop_assert!(plan.clients().iter().all(|client| homes(client) == 1));
-    prop_assert_eq!(homes(plan.server()), plan.subnets.len());
-    let names: BTreeSet<_> = plan.nodes.iter().map(|node| &node.namespace).collect();
-    prop_assert_eq!(names.len(), plan.nodes.len());
-    let ends = plan.links.iter().flat_map(|link| &link.ends);
+    prop_assert_eq!(homes(plan.server()), plan.ends.subnets.len());
+    let here = plan.here().expect("a lab of this host");
+    let names: BTreeSet<_> = here.namespaces.iter().map(|namespace| &namespace.name).collect();
+    prop_assert_eq!(names.len(), plan.ends.nodes.len());
+    let ends = here.links.iter().flat_map(|link| &link.ends);
     let indices: BTreeSet<_> = ends.clone().map(|end| (end.node, end.index)).collect();
-    prop_assert_eq!(indices.len(), 2 * plan.links.len());
+    prop_assert_eq!(indices.len(), 2 * here.links.len());
     // Index 1 is the loopback's, and a link's name has at most 15 characters.
     prop_assert!(ends.clone().all(|end| end.index > 1 && end.name.len() <= 15));
-    for nat in plan.router.iter().flat_map(|router| &router.nat) {
-        let router = plan.nodes.last().expect("a node");
+    for nat in plan.router().iter().flat_map(|router| &router.nat) {
+        let router = plan.ends.nodes.last().expect("a node");
         let home = router.home_of(Family::of(nat.addresses.first)).expect("a home of that family");
         prop_assert!(home.block.contains(nat.addresses.first) && home.block.contains(nat.addresses.last()));
         prop_assert!(nat.addresses.first != home.addresses.first);
@@ -170,18 +174,18 @@ fn has(node: &Node, address: Address) -> bool {
 /// Where a packet ends that leaves `node` for `to`, by the plan's routes and links.
 fn arrives(plan: &Plan, mut node: usize, to: Address) -> Option<usize> {
     for _ in 0..4 {
-        let here = &plan.nodes[node];
-        if has(here, to) {
+        let here = plan.here()?;
+        if has(&plan.ends.nodes[node], to) {
             return Some(node);
         }
-        let route = here.routes.iter().find(|route| route.to.contains(to))?;
-        let link = plan
+        let route = here.namespaces[node].routes.iter().find(|route| route.to.contains(to))?;
+        let link = here
             .links
             .iter()
             .find(|link| link.ends.iter().any(|end| end.node == node && end.index == route.link))?;
         let there = link.ends.iter().find(|end| end.node != node)?;
         let expected = route.via.unwrap_or(to);
-        if there.link_local != Some(expected) && !has(&plan.nodes[there.node], expected) {
+        if there.link_local != Some(expected) && !has(&plan.ends.nodes[there.node], expected) {
             return None;
         }
         node = there.node;
@@ -196,14 +200,14 @@ fn packets_find_their_way(plan: &Plan) -> Result<(), TestCaseError> {
         prop_assert_eq!(arrives(plan, index + 1, server.addresses.first), Some(0));
         let last = home.addresses.last();
         let of_family = |nat: &&Nat| Family::of(nat.addresses.first) == home.family();
-        let nat = plan.router.as_ref().and_then(|router| router.nat.iter().find(of_family));
+        let nat = plan.router().and_then(|router| router.nat.iter().find(of_family));
         // Behind a translation only the translated addresses are known.
         prop_assert_eq!(arrives(plan, 0, last), nat.is_none().then_some(index + 1));
-        if let Some(router) = &plan.router {
+        if let Some(router) = plan.router() {
             prop_assert_eq!(arrives(plan, router.node, last), Some(index + 1));
         }
         if let Some(nat) = nat {
-            let router = plan.router.as_ref().map(|router| router.node);
+            let router = plan.router().map(|router| router.node);
             prop_assert_eq!(arrives(plan, 0, nat.addresses.last()), router);
         }
     }
@@ -211,7 +215,7 @@ fn packets_find_their_way(plan: &Plan) -> Result<(), TestCaseError> {
 }
 
 fn the_host_is_spared(plan: &Plan, host: &Host) -> Result<(), TestCaseError> {
-    for setting in &plan.host_settings {
+    for setting in plan.host_settings() {
         let (from, to): (u64, u64) =
             (setting.from.parse().expect("number"), setting.to.parse().expect("number"));
         prop_assert!(to > from, "{:?}", setting);
@@ -220,7 +224,7 @@ fn the_host_is_spared(plan: &Plan, host: &Host) -> Result<(), TestCaseError> {
     }
     let memory = &plan.memory;
     prop_assert!(memory.expected + memory.reserve <= host.memory_to_use());
-    for node in &plan.nodes {
+    for node in &plan.ends.nodes {
         prop_assert!(
             node.cpus.iter().all(|cpu| host.cpus.contains(cpu)),
             "{:?} of {:?}",
@@ -237,7 +241,11 @@ fn the_first_limit_is_the_lowest(plan: &Plan) -> Result<(), TestCaseError> {
     let lowest = plan.limits.iter().map(|limit| limit.connections).min();
     prop_assert_eq!(Some(plan.first_limit.connections), lowest);
     let refused = plan.limits.iter().filter(|limit| limit.refused);
-    prop_assert!(refused.clone().all(|limit| limit.connections >= plan.connections), "{:?}", plan.limits);
+    prop_assert!(
+        refused.clone().all(|limit| limit.connections >= plan.course.connections),
+        "{:?}",
+        plan.limits
+    );
     prop_assert!(plan.limits.iter().all(|limit| !limit.remedy.is_empty() && !limit.why.is_empty()));
     Ok(())
 }
@@ -266,7 +274,7 @@ proptest! {
     #[test]
     fn fit_is_the_most_that_can_be_planned(lab in labs(), host in hosts()) {
         let mut lab = lab;
-        if let Ok(fitting) = fit::connections(&lab, &host) {
+        if let Ok(fitting) = here::connections(&lab, &host) {
             lab.spec.connections = fitting;
             let plan = decide(&lab, &host);
             prop_assert!(plan.is_ok(), "{} fit, but: {}", fitting, plan.expect_err("an error"));

@@ -23,20 +23,20 @@ fn lab_on_machines(clients: usize, connections: u64, rate: &str) -> Lab {
 
 /// The rates that the swarms are told.
 fn rates(plan: &Plan) -> Vec<Option<u64>> {
-    let rate = |index| turns::rate_of(index, plan.swarms_at_once, plan.ramp.rate);
-    (0..plan.swarms.len()).map(rate).collect()
+    let rate = |index| turns::rate_of(index, plan.ends.swarms_at_once, plan.course.ramp.rate);
+    (0..plan.ends.swarms.len()).map(rate).collect()
 }
 
 fn rates_are_what_was_asked(plan: &Plan) -> Result<(), TestCaseError> {
-    prop_assert!((1..=plan.swarms.len()).contains(&plan.swarms_at_once));
-    let Rate::PerSecond(asked) = plan.ramp.rate else {
+    prop_assert!((1..=plan.ends.swarms.len()).contains(&plan.ends.swarms_at_once));
+    let Rate::PerSecond(asked) = plan.course.ramp.rate else {
         prop_assert!(rates(plan).iter().all(Option::is_none));
         return Ok(());
     };
     let rates: Vec<u64> = rates(plan).into_iter().flatten().collect();
-    prop_assert_eq!(rates.len(), plan.swarms.len());
+    prop_assert_eq!(rates.len(), plan.ends.swarms.len());
     prop_assert!(!rates.contains(&0), "a swarm that never connects");
-    for together in rates.windows(plan.swarms_at_once) {
+    for together in rates.windows(plan.ends.swarms_at_once) {
         prop_assert_eq!(together.iter().sum::<u64>(), asked);
     }
     Ok(())
@@ -47,7 +47,7 @@ fn two_machines_with_one_swarm_each_have_half_of_the_rate_each() {
     let machines = [machine(10, 2, 1 << 20), machine(11, 2, 1 << 20), machine(12, 2, 1 << 20)];
     let lab = lab_on_machines(2, 100_000, "20K/s");
     let plan = decide_on_machines(&lab, &Host::example(), &machines).expect("plan");
-    assert_eq!((plan.swarms.len(), plan.swarms_at_once), (2, 2));
+    assert_eq!((plan.ends.swarms.len(), plan.ends.swarms_at_once), (2, 2));
     assert_eq!(rates(&plan), [Some(10_000), Some(10_000)]);
 }
 
@@ -57,8 +57,8 @@ fn a_rate_that_cannot_be_divided_is_still_the_whole() {
     assert_eq!(rate(20_000).collect::<Vec<_>>(), [6_667, 6_667, 6_666]);
     // One connection in a second is one swarm's, not one for each of three.
     let mut plan = decide(&lab("connections: 1M\nramp: {rate: 1/s}"), &bounded(20_000)).expect("plan");
-    assert_eq!(plan.swarms_at_once, 1);
-    plan.ramp.rate = Rate::Max;
+    assert_eq!(plan.ends.swarms_at_once, 1);
+    plan.course.ramp.rate = Rate::Max;
     assert!(rates(&plan).iter().all(Option::is_none));
 }
 
@@ -85,12 +85,12 @@ proptest! {
         let Ok(plan) = decide_on_machines(&lab, &Host::example(), &machines) else { return Ok(()) };
         rates_are_what_was_asked(&plan)?;
         // No machine is counted with more swarms than it has, or than its processors are kept busy by.
-        let own = |client: usize| plan.swarms.iter().filter(|swarm| swarm.node == client + 1).count();
+        let own = |client: usize| plan.ends.swarms.iter().filter(|swarm| swarm.node == client + 1).count();
         let most: usize =
             clients.iter().enumerate().map(|(client, (cpus, _))| own(client).min(*cpus as usize + 1)).sum();
-        prop_assert!(plan.swarms_at_once <= most, "{} of {}", plan.swarms_at_once, most);
-        if plan.ramp.rate == Rate::Max {
-            prop_assert_eq!(plan.swarms_at_once, most);
+        prop_assert!(plan.ends.swarms_at_once <= most, "{} of {}", plan.ends.swarms_at_once, most);
+        if plan.course.ramp.rate == Rate::Max {
+            prop_assert_eq!(plan.ends.swarms_at_once, most);
         }
     }
 
@@ -108,6 +108,6 @@ proptest! {
         let lab = lab(&format!("connections: {connections}\nclients: {{count: {clients}}}\nramp: {{rate: {rate}}}"));
         let Ok(plan) = decide(&lab, &host) else { return Ok(()) };
         rates_are_what_was_asked(&plan)?;
-        prop_assert!(plan.swarms_at_once <= cpus as usize + 1);
+        prop_assert!(plan.ends.swarms_at_once <= cpus as usize + 1);
     }
 }

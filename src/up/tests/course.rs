@@ -95,7 +95,7 @@ fn a_few_at_a_time_close_until_they_do_not_get_on() {
     let told = told.borrow();
     let first: Vec<String> = told[..5].iter().map(|(agent, _)| agent.to_string()).collect();
     assert_eq!(first, ["reactor 1", "swarm 1", "reactor 2", "swarm 2", "swarm 3"]);
-    assert_eq!((plan("").drains_at_once, told.len()), (4, 12));
+    assert_eq!((plan("").ends.drains_at_once, told.len()), (4, 12));
     let since = |place: usize| told[place].1 - told[0].1;
     assert!(since(4) < SETTLE && since(5) >= SETTLE, "{told:?}");
     assert_eq!((lived.report.server.closed, lived.report.clients.closed), (1000, 0));

@@ -30,7 +30,7 @@ fn fitting(lab: &TestLab) -> u64 {
     let output = run(&["plan", &lab.file(&text(1000)), "--connections", "fit", "--json"]);
     let plan: Value =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(&output)));
-    plan["connections"].as_u64().expect("a number")
+    plan["course"]["connections"].as_u64().expect("a number")
 }
 
 fn refused(told: &str, other: &TestLab) {

@@ -277,7 +277,7 @@ fn side_by_side(first_ends_first: bool) {
         })
         .collect();
     assert_eq!(setting(), was.0 + 2000);
-    let [left, right] = labs.each_ref().map(|lab| block(&file(lab, "plan.json")["subnets"][0]));
+    let [left, right] = labs.each_ref().map(|lab| block(&file(lab, "plan.json")["ends"]["subnets"][0]));
     assert!(left.1 < right.0 || right.1 < left.0, "{left:?} and {right:?} overlap");
     let last = usize::from(first_ends_first);
     end(&mut kept[1 - last]);

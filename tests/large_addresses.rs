@@ -14,7 +14,7 @@ fn five_thousand_addresses_are_one_range() {
     assert!(report["seconds"]["build"].as_f64().is_some_and(|seconds| seconds < 5.0), "{report:#}");
     let plan = std::fs::read_to_string(lab.folder.join("out/plan.json")).expect("a plan");
     let plan: serde_json::Value = serde_json::from_str(&plan).expect("JSON");
-    let client = &plan["nodes"][1];
-    assert_eq!((&client["addresses"]["count"], &client["each_address"]), (&5_000.into(), &false.into()));
+    let home = &plan["ends"]["nodes"][1]["homes"][0];
+    assert_eq!((&home["addresses"]["count"], &home["each_address"]), (&5_000.into(), &false.into()));
     lab.assert_gone();
 }

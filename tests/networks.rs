@@ -85,7 +85,7 @@ fn a_router_forwards_and_tracks() {
         let lab = TestLab::new(&format!("routed-{family}"));
         let kept = lab.keep(&format!("{TWO_CLIENTS}hold: 0s\nnetwork: {{kind: routed, family: {family}}}"));
         assert_eq!(tracked(&lab), 2_000);
-        let nodes = plan(&lab)["nodes"].clone();
+        let nodes = plan(&lab)["ends"]["nodes"].clone();
         let clients: BTreeSet<_> = [1, 2].iter().flat_map(|node| own_addresses(&nodes[node])).collect();
         let peers = peers(&lab);
         assert_eq!((peers.len(), peers.into_iter().collect::<BTreeSet<_>>()), (2_000, clients));
@@ -122,7 +122,7 @@ fn a_router_hides_the_clients_behind_its_addresses() {
         let kept = lab.keep(&format!("{TWO_CLIENTS}hold: 0s\n{network}"));
         assert_eq!(tracked(&lab), 2_000);
         let plan = plan(&lab);
-        let nat = plan["router"]["nat"].as_array().expect("a list");
+        let nat = plan["place"]["here"]["router"]["nat"].as_array().expect("a list");
         let hidden_behind: BTreeSet<_> = nat.iter().flat_map(|nat| addresses(&nat["addresses"])).collect();
         let all = count as usize * nat.len();
         assert_eq!((hidden_behind.len(), nat.len()), (all, if family == "dual" { 2 } else { 1 }));
@@ -135,7 +135,7 @@ fn a_router_hides_the_clients_behind_its_addresses() {
         assert_eq!(peers.into_iter().collect::<BTreeSet<_>>(), hidden_behind);
         assert!(inside(&lab, "router", &["nft", "list", "ruleset"]).contains("snat to"));
         // The server has no way to the clients' own addresses.
-        let client = plan["nodes"][1]["homes"][0]["addresses"]["first"].as_str().expect("an address");
+        let client = plan["ends"]["nodes"][1]["homes"][0]["addresses"]["first"].as_str().expect("an address");
         let routes = inside(&lab, "server", &["sh", "-c", "ip route; ip -6 route"]);
         let known = routes.lines().filter(|route| route.contains("via"));
         assert!(!routes.contains(client) && known.count() == nat.len(), "{routes}");

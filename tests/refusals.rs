@@ -62,7 +62,7 @@ fn fit_runs_as_many_as_there_is_room_for() {
     let file = lab.file("connections: 10\nclients: {addresses: 1, ports: 1024-2023}\nserver: {ports: 80-81}");
     let output = run(&["plan", &file, "--connections", "fit", "--json"]);
     let plan: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a plan");
-    assert_eq!(plan["connections"], 2_000);
+    assert_eq!(plan["course"]["connections"], 2_000);
 }
 
 #[test]

@@ -167,7 +167,7 @@ fn run_folder(lab: &TestLab, report: &Value) {
     let read = |name: &str| std::fs::read_to_string(lab.folder.join("out").join(name)).expect(name);
     let plan: Value = serde_json::from_str(&read("plan.json")).expect("a plan");
     assert_eq!(
-        (plan["connections"].as_u64(), plan["nodes"].as_array().map(Vec::len)),
+        (plan["course"]["connections"].as_u64(), plan["ends"]["nodes"].as_array().map(Vec::len)),
         (Some(10_000), Some(3))
     );
     assert_eq!(&serde_json::from_str::<Value>(&read("report.json")).expect("a report"), report);

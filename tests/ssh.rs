@@ -79,7 +79,7 @@ fn a_plan_knows_the_machines_and_leaves_them_alone() {
     let before = world.states();
     let output = world.run(&["plan", &world.file(LAB), "--ask-machines", "--json"]);
     let plan: Value = serde_json::from_slice(&output.stdout).expect("a plan");
-    assert_eq!(plan["machines"].as_array().map(Vec::len), Some(3), "{}", stderr(&output));
+    assert_eq!(plan["place"]["machines"].as_array().map(Vec::len), Some(3), "{}", stderr(&output));
     let text = world.run(&["plan", &world.file(LAB), "--ask-machines"]);
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
     for part in ["machine 10.77.9.1", "net.core.somaxconn", "put back afterwards", "clock"] {

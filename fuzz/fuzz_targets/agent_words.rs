@@ -44,8 +44,8 @@ fn event(agent: AgentId, word: Word) -> Option<Event> {
 /// Who says the line at this place. Which agent it hears the runner knows by the pipe, so it is one of the plan's.
 fn speaker(place: u32) -> AgentId {
     match place % 2 {
-        0 => AgentId::Swarm(place / 4 % PLAN.swarms.len() as u32),
-        _ => AgentId::Reactor(place / 4 % PLAN.reactors.count),
+        0 => AgentId::Swarm(place / 4 % PLAN.ends.swarms.len() as u32),
+        _ => AgentId::Reactor(place / 4 % PLAN.ends.reactors.count),
     }
 }
 

@@ -14,7 +14,9 @@ const INTRODUCTION: &str = "\
 Every run leaves a folder, `runs/<lab>-<time in UTC>/` or the one named with `--out`. It belongs to the user
 who called sudo. A run that was refused leaves none. Three files are in it:
 
-- `plan.json`: everything that was decided before the run; `c1m-lab plan --json` prints the same.
+- `plan.json`: everything that was decided before the run; `c1m-lab plan --json` prints the same. `course` is what
+  happens, `ends` are the nodes, addresses and processes of both sides, and `place` says where the nodes are:
+  `here` (namespaces, links, the router, settings of this host) or `machines`.
 - `events.jsonl`: everything that happened, one JSON object in a line, `ms` being the time since the start.
 - `report.json`: what it came to. `c1m-lab up --json` prints it on stdout.
 

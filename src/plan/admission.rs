@@ -1,9 +1,10 @@
 //! Whether a lab fits on a host beside the labs that run there, by all that those have planned. Pure.
 
-use super::memory::{PROCESS, RESERVE};
+use super::host_setting::HostSetting;
+use super::memory::{Memory, PROCESS, RESERVE};
 use super::refusal::Refusal;
 use super::settings::{FILE_MAX, FILES_PER_PROCESS, FILES_SPARE};
-use super::{HostSetting, Memory, Plan, others};
+use super::{Plan, others};
 use crate::host::neighbours::{Share, sum};
 use crate::host::{Host, Neighbour, Reservation};
 use crate::units::{grouped, human_bytes};

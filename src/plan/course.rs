@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Fault, Talk};
+use super::faults::Fault;
+use super::talk::Talk;
 use crate::spec::{ExpectSpec, Spec, Until};
 use crate::units::Rate;
 

@@ -1,12 +1,11 @@
 //! What is decided in its own way for this host and for machines, and the one plan that is made of it.
 
 use super::course::Course;
-use super::ends::Ends;
+use super::ends::{Ends, Reactors, Swarm};
 use super::limits::{self, Limit};
 use super::memory::Memory;
 use super::node::Node;
 use super::place::Place;
-use super::processes::{Reactors, Swarm};
 use super::refusal::Refusal;
 use super::tuple_sum::{TupleSum, dialled_ports};
 use super::{Plan, faults};

@@ -3,9 +3,8 @@
 use serde::Serialize;
 
 use super::node::{Node, Role};
-use super::processes::{Reactors, Swarm};
 use super::tuple_sum::TupleSum;
-use crate::units::{Block, Ports};
+use crate::units::{Block, PortRange, Ports};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Ends {
@@ -25,6 +24,29 @@ pub struct Ends {
     pub swarms_at_once: usize,
     /// How many agents close at a time, when the run ends.
     pub drains_at_once: usize,
+}
+
+/// The chain of processes that accept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reactors {
+    pub count: u32,
+    /// Connections each holds.
+    pub capacity: u64,
+    pub nofile: u64,
+    pub backlog: u32,
+}
+
+/// One swarm process: a stretch of its node's five-tuples.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Swarm {
+    /// Index into the plan's nodes.
+    pub node: usize,
+    pub first: u64,
+    pub count: u64,
+    pub nofile: u64,
+    pub source_ports: PortRange,
+    /// Connections of the clients before this one.
+    pub before: u64,
 }
 
 impl Ends {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::ends::{Reactors, Swarm};
 use super::node::Node;
-use super::processes::{Reactors, Swarm};
 use super::refusal::Refusal;
 use super::tuple_sum::dialled_ports;
 use crate::spec::{Blow, FaultSpec, Moment, Spec};

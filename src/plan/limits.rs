@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
+use super::memory::Memory;
 use super::place::Placed;
 use super::processes::Side;
 use super::refusal::Refusal;
-use super::{Memory, TupleSum, memory, others, processes, settings};
+use super::tuple_sum::TupleSum;
+use super::{memory, others, processes, settings};
 use crate::host::Host;
 use crate::spec::{Processes, Spec};
 use crate::units::{grouped, human_bytes};

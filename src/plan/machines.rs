@@ -1,13 +1,14 @@
 //! A lab whose nodes are machines: what each of them allows, and what it is told. Pure.
 
 use super::draft::Draft;
+use super::ends::{Reactors, Swarm};
+use super::memory::Memory;
 use super::node::{Home, Node, Role};
 use super::place::{Place, agent_user};
-use super::processes::{self, Reactors, Swarm};
 use super::refusal::Refusal;
 use super::settings::{self, Needed};
 use super::tuples::Addresses;
-use super::{Memory, Plan, admission, fit, limits, memory, network, tuple_sum, turns};
+use super::{Plan, admission, fit, limits, memory, network, processes, tuple_sum, turns};
 use crate::error::Result;
 use crate::host::Host;
 use crate::spec::{Lab, MachineMemory, Spec};

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
+use super::ends::{Reactors, Swarm};
 use super::namespace::PlannedNamespace;
 use super::node::Role;
-use super::processes::{Reactors, Swarm};
+use super::others;
 use super::refusal::Refusal;
-use super::{Talk, others};
+use super::talk::Talk;
 use crate::host::Host;
 use crate::spec::Spec;
 use crate::units::{grouped, human_bytes};

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::host_setting::HostSetting;
+use super::memory::Memory;
 use super::namespace::{Link, PlannedNamespace, Router};
-use super::{HostSetting, Memory};
 use crate::host::{Capability, Host};
 use crate::units::{Address, Block};
 

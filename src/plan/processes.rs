@@ -1,13 +1,12 @@
 //! How many processes carry the connections, and how many descriptors each may open.
 
-use serde::Serialize;
-
 use super::admission::{self, MOST_AGENTS};
+use super::ends::{Reactors, Swarm};
 use super::node::{Node, Role};
 use super::refusal::Refusal;
 use crate::host::{Capability, Host};
 use crate::spec::{Processes, Spec};
-use crate::units::{PortRange, grouped};
+use crate::units::grouped;
 
 /// Descriptors a process opens for itself: standard streams, epoll, the chain's sockets, a file it reads.
 const REACTOR_OWN: u64 = 10;
@@ -21,28 +20,6 @@ const SWARMS_WANTED: u64 = 2;
 const RUNNER_PER_AGENT: u64 = 4;
 const RUNNER_PER_NODE: u64 = 12;
 const RUNNER_OWN: u64 = 64;
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reactors {
-    pub count: u32,
-    /// Connections each holds.
-    pub capacity: u64,
-    pub nofile: u64,
-    pub backlog: u32,
-}
-
-/// One swarm process: a stretch of its node's five-tuples.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Swarm {
-    /// Index into the plan's nodes.
-    pub node: usize,
-    pub first: u64,
-    pub count: u64,
-    pub nofile: u64,
-    pub source_ports: PortRange,
-    /// Connections of the clients before this one.
-    pub before: u64,
-}
 
 /// The most descriptors one process can be given on this host.
 pub fn most_descriptors(host: &Host) -> u64 {

@@ -4,10 +4,10 @@ mod of_machine;
 
 use std::collections::BTreeMap;
 
+use super::ends::{Reactors, Swarm};
 use super::host_setting::HostSetting;
 use super::namespace::UPLINK;
 use super::node::{Home, Role};
-use super::processes::{Reactors, Swarm};
 use super::refusal::Refusal;
 use super::{lowering, others, permits};
 use crate::host::Host;
@@ -179,7 +179,7 @@ fn asked_setting(
     match now {
         Some(now) if same(&now) => Ok(None),
         Some(_) if !host.can_set(key) => {
-            Err(Refusal::host(&format!("sysctl.{section}.{key}"), "this setting cannot be written here")
+            Err(Refusal::host(format!("sysctl.{section}.{key}"), "this setting cannot be written here")
                 .remedy("leave it out, or set it on the host before the run"))
         }
         now => {

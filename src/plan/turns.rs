@@ -1,6 +1,6 @@
 //! How many swarms connect at the same time, and which part of the rate each of them has. Pure.
 
-use super::processes::Swarm;
+use super::ends::Swarm;
 use crate::units::Rate;
 
 /// On one host all clients share its processors.

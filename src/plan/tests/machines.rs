@@ -109,3 +109,25 @@ fn privileged_ports_are_opened_on_the_server() {
     };
     assert_eq!((opened(0), opened(1)), (Some("80".to_owned()), None));
 }
+
+/// What cannot be is not there: no dummies tell a lab on machines from one on this host.
+#[test]
+fn plan_json_has_what_belongs_to_its_place_and_nothing_else() {
+    let keys = |value: &serde_json::Value| {
+        value.as_object().expect("an object").keys().cloned().collect::<Vec<String>>()
+    };
+    let text = "connections: 1K\nclients: {count: 2}\nnetwork: {kind: routed}";
+    let on_this_host = super::decide(&lab(text), &Host::example()).expect("a plan");
+    let on_machines = decide(&far("connections: 1K"), &Host::example(), &documented()).expect("a plan");
+    for (plan, place) in [(&on_this_host, "here"), (&on_machines, "machines")] {
+        let json = serde_json::to_value(plan).expect("JSON");
+        let parts = ["course", "driver", "ends", "first_limit", "lab", "limits", "memory", "place"];
+        assert_eq!(keys(&json), [&parts[..], &["runner_nofile"]].concat());
+        assert_eq!(keys(&json["ends"]["nodes"][0]), ["cpus", "homes", "name", "role", "settings"]);
+        assert_eq!(keys(&json["place"]), [place]);
+    }
+    let here = serde_json::to_value(on_this_host.here()).expect("JSON");
+    assert_eq!(keys(&here), ["agent_user", "client_rate", "host_settings", "links", "namespaces", "router"]);
+    assert_eq!(keys(&here["namespaces"][3]), ["ehash_entries", "memory_limit", "name", "routes"]);
+    assert_eq!(on_machines.machines().len(), on_machines.ends.nodes.len());
+}

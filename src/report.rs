@@ -305,11 +305,8 @@ fn explain_nulls(report: &mut Report, plan: &Plan) {
         missing("peak_rate_per_second", "the ramp was over before a first progress was told");
     }
     if report.echo.p50_us.is_none() {
-        let why = if plan.course.talk.watches_clients() {
-            "no echo was answered"
-        } else {
-            "the connections were idle"
-        };
+        let talks = plan.course.talk.watches_clients();
+        let why = if talks { "no echo was answered" } else { "the connections were idle" };
         for name in ["p50_us", "p90_us", "p99_us", "p999_us", "max_us"] {
             missing(&format!("echo.{name}"), why);
         }

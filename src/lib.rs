@@ -35,7 +35,7 @@ pub mod log;
 pub mod progress;
 pub mod report;
 pub mod rootless;
-pub mod say;
+pub mod stderr;
 
 pub mod cli;
 pub mod commands;

@@ -1,7 +1,7 @@
 //! Nodes and addresses: a server, its clients, and perhaps a router between them.
 
 mod blocks;
-mod ways;
+mod routes;
 
 use super::namespace::PlannedNamespace;
 use super::node::{Home, Node, Role};
@@ -12,7 +12,7 @@ use crate::units::{Block, further};
 use blocks::Layout;
 
 pub use blocks::{subnet, subnets};
-pub use ways::{links, router};
+pub use routes::{links, router};
 
 /// Up to here every address is put on its link, to be seen by everyone; the kernel's cost for that is
 /// quadratic, so beyond it a whole block is made the node's own at once.
@@ -63,7 +63,7 @@ pub fn namespaces(spec: &Spec, subnets: &[Block], nodes: &[Node]) -> Vec<Planned
             memory_limit: limits.and_then(|limits| limits.memory).map(|bytes| bytes.0),
         }
     };
-    nodes.iter().zip(ways::routes(spec, subnets, nodes)).map(namespace).collect()
+    nodes.iter().zip(routes::routes(spec, subnets, nodes)).map(namespace).collect()
 }
 
 fn table_size(connections: u64) -> u64 {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use c1m_lab::account::Account;
 use c1m_lab::agent::{Order, Word};
-use c1m_lab::driver::AgentId;
+use c1m_lab::launch::AgentId;
 use c1m_lab::event::Event;
 use c1m_lab::host::Host;
 use c1m_lab::plan::{self, Plan};

@@ -5,17 +5,19 @@ mod strike;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::chain::Chain;
-use super::{AgentId, Built, Driver, Part, Remains, Started, node_of, process, settings};
+use super::{Built, Driver, Part, Remains};
 use crate::agent::confine::Cell;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::Cgroup;
+use crate::host_settings;
 use crate::journal::{self, Change, Journal};
 use crate::kernel::netlink::{End, LOOPBACK, Netlink, Opened, Request};
 use crate::kernel::netns::{self, Namespace};
 use crate::kernel::nftables::{self, Translation};
 use crate::kernel::{cgroup, proc, sysctl};
+use crate::launch::chain::Chain;
+use crate::launch::{AgentId, Started, node_of, process};
 use crate::observe::{Depth, Eyes, Seat, Seen};
 use crate::plan::{Home, LinkEnd, Nat, Node, Plan, Role, Router};
 use crate::spec::Blow;
@@ -183,7 +185,7 @@ impl NetnsDriver {
 
 impl Driver for NetnsDriver {
     async fn build(&mut self, plan: &Plan) -> Result<Built> {
-        settings::move_all(&mut self.journal, &plan.host_settings)?;
+        host_settings::move_all(&mut self.journal, &plan.host_settings)?;
         self.make_cgroups(plan)?;
         self.make_namespaces(&plan.nodes)?;
         self.connect(plan).await?;

@@ -3,8 +3,8 @@
 use super::sides::{self, Figure, Seen};
 use super::{Report, whole};
 use crate::account::{Account, Weight};
-use crate::driver::AgentId;
 use crate::event::Moment;
+use crate::launch::AgentId;
 use crate::observe::{Sample, names};
 use crate::plan::{Plan, Role};
 use crate::units::grouped;

@@ -7,7 +7,7 @@ use super::ends::{self, Ends, Taken};
 use super::memory::{TOO_FEW, rounded};
 use super::sources;
 use crate::account::Account;
-use crate::driver::AgentId;
+use crate::launch::AgentId;
 use crate::observe::{Sample, names, objects};
 use crate::plan::{Node, Plan, Role};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::ends::{self, Ends, Taken};
-use super::memory::{TOO_FEW, rounded};
+use super::rounding::{TOO_FEW, rounded};
 use super::sources;
 use crate::account::Account;
 use crate::launch::AgentId;

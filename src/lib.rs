@@ -12,7 +12,7 @@ pub mod units;
 pub mod cause;
 pub mod lines;
 pub mod permitted;
-pub mod say;
+pub mod stderr;
 
 // What a machine is, what the author of a lab file wrote, and what follows from both.
 pub mod kernel;

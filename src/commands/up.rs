@@ -21,8 +21,8 @@ use crate::progress::{Screen, Show};
 use crate::report::folder::{self, Folder};
 use crate::report::{self, Report, junit, text};
 use crate::rootless;
-use crate::say::say;
 use crate::spec::Lab;
+use crate::stderr::print_line;
 use crate::teardown::Leftover;
 use crate::up::{Interrupts, Run};
 
@@ -58,7 +58,7 @@ pub struct Ended {
 /// A file that could not be written is no reason to withhold what the run came to.
 fn told<T>(written: Result<T>) -> Exit {
     let Err(error) = written else { return Exit::Done };
-    say(format!("error: {error}"));
+    print_line(format!("error: {error}"));
     Exit::Broke
 }
 
@@ -171,10 +171,10 @@ fn finish<D: Driver>(
     if show != Show::Quiet {
         // Of a lab that was never built only the error is worth a line.
         if failure.is_none() {
-            text::lines(&report).iter().for_each(say);
+            text::lines(&report).iter().for_each(print_line);
         }
         if let Ok(path) = &written {
-            say(format!(" report   {}", shortened(path)));
+            print_line(format!(" report   {}", shortened(path)));
         }
     }
     if args.json {
@@ -246,7 +246,7 @@ async fn live<D: Driver>(
     let (driver, result) = Run::new(plan, driver, &mut log, interrupts).live(keep).await;
     log.flush();
     if let Some(trouble) = &log.trouble {
-        say(format!("warning: not all events are in the run's folder: {trouble}"));
+        print_line(format!("warning: not all events are in the run's folder: {trouble}"));
     }
     let journal = driver.into_journal().filter(|journal| journal.standing().is_empty());
     if let (Some(journal), Some(outcome)) = (journal, &mut log.account.outcome)

@@ -20,7 +20,7 @@ pub struct FaultSpec {
     pub after: Period,
     /// What happens.
     #[serde(rename = "do")]
-    pub blow: Blow,
+    pub action: FaultAction,
     /// Whom: for example reactor-1, swarm-2, `server` (every reactor), `clients` (every swarm), client-1 (its swarms).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
@@ -49,7 +49,7 @@ pub enum Moment {
 /// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Blow {
+pub enum FaultAction {
     /// The processes are killed, like by the kernel when memory is short.
     Kill,
     /// The processes are stopped: they live, and do nothing.
@@ -76,11 +76,11 @@ pub(super) enum Struck {
 impl Struck {
     pub(super) const ALL: [Struck; 3] = [Struck::Agent, Struck::Node, Struck::Ports];
 
-    pub(super) fn of(blow: Blow) -> Struck {
-        match blow {
-            Blow::Kill | Blow::Stop | Blow::Resume => Struck::Agent,
-            Blow::LinkDown | Blow::LinkUp => Struck::Node,
-            Blow::Reset => Struck::Ports,
+    pub(super) fn of(action: FaultAction) -> Struck {
+        match action {
+            FaultAction::Kill | FaultAction::Stop | FaultAction::Resume => Struck::Agent,
+            FaultAction::LinkDown | FaultAction::LinkUp => Struck::Node,
+            FaultAction::Reset => Struck::Ports,
         }
     }
 

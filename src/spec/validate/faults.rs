@@ -2,7 +2,7 @@
 
 use super::{Checked, Invalid};
 use crate::spec::faults::Struck;
-use crate::spec::{Blow, Moment, Spec};
+use crate::spec::{FaultAction, Moment, Spec};
 use crate::units::quoted;
 
 pub(super) fn faults(spec: &Spec) -> Checked {
@@ -10,7 +10,7 @@ pub(super) fn faults(spec: &Spec) -> Checked {
         let invalid = |key: &str, why: String, remedy: &str| {
             Err(Invalid { path: format!("faults[{index}]{key}"), on_key: false, why, remedy: remedy.into() })
         };
-        let struck = Struck::of(fault.blow);
+        let struck = Struck::of(fault.action);
         if struck.named(fault).is_none() {
             let (why, remedy) = match struck {
                 Struck::Agent => ("it does not say which `agent` it strikes", "add it: `agent: server`"),
@@ -35,7 +35,7 @@ pub(super) fn faults(spec: &Spec) -> Checked {
             };
             return invalid(&format!(".{}", other.key()), why, &format!("leave `{}` out", other.key()));
         }
-        if fault.blow == Blow::Reset && spec.driver.is_far() {
+        if fault.action == FaultAction::Reset && spec.driver.is_far() {
             let why = "the firewalls of machines are not the lab's".into();
             return invalid(".do", why, "leave it out, or run the lab on this host");
         }

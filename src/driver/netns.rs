@@ -344,11 +344,10 @@ fn requests(plan: &Plan, index: usize) -> Vec<Request> {
     let own_ends = plan.links.iter().flat_map(|link| &link.ends).filter(|end| end.node == index);
     let link_local = |end: &LinkEnd| Some(Request::LinkLocal { index: end.index, address: end.link_local? });
     requests.extend(own_ends.filter_map(link_local));
-    let home = match node.role {
-        Role::Client => node.routes.first().map_or(LOOPBACK, |route| route.link),
-        // They are reached over several links.
-        Role::Server | Role::Router => LOOPBACK,
-    };
+    // Where links come together, a node is reached over several of them. Any other has its addresses on its link: a
+    // loose filter of the reverse path wants one where packets come in.
+    let mut far_ends = plan.links.iter().map(|link| &link.ends[1]).filter(|end| end.node == index);
+    let home = far_ends.next().map_or(LOOPBACK, |end| end.index);
     if let (Role::Client, Some(bytes_per_second)) = (node.role, plan.client_rate) {
         requests.push(Request::Rate { index: home, bytes_per_second });
     }

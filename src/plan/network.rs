@@ -12,7 +12,7 @@ use crate::units::{Block, further};
 use blocks::Layout;
 
 pub use blocks::{subnet, subnets};
-pub use routes::{UPLINK, links, router};
+pub use routes::{ROUTER_BACK, UPLINK, links, router};
 
 /// Up to here every address is put on its link, to be seen by everyone; the kernel's cost for that is
 /// quadratic, so beyond it a whole block is made the node's own at once.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::lowering::{self, Lowering};
-use super::network::{UPLINK, overlay};
+use super::network::{ROUTER_BACK, UPLINK, overlay};
 use super::{Home, Reactors, Role, Swarm, admission, permits};
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -67,11 +67,10 @@ pub fn node_settings(spec: &Spec, role: Role, homes: &[Home]) -> BTreeMap<String
         set("net.ipv4.tcp_orphan_retries", "1".to_owned());
     }
     if spec.network.asymmetric && role != Role::Client {
-        // Any way back is enough, whatever a new link of this host has: the larger of both values holds.
-        set(REVERSE_PATH, "2".to_owned());
-        if role == Role::Server {
-            set(&format!("net.ipv4.conf.{UPLINK}.rp_filter"), "0".to_owned());
-        }
+        // No filter unless the author asks for one, whatever a new link of this host has: the larger value holds.
+        set(REVERSE_PATH, "0".to_owned());
+        let link = if role == Role::Server { UPLINK } else { ROUTER_BACK };
+        set(&format!("net.ipv4.conf.{link}.rp_filter"), "0".to_owned());
     }
     let lowest = match role {
         Role::Server => {

@@ -18,6 +18,8 @@ const FAR: Address = Address::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2));
 /// A node's link to where all come together; and the server's other one, where it answers over another.
 pub const UPLINK: &str = "eth0";
 const BACK: &str = "eth1";
+/// The router's end of that link.
+pub const ROUTER_BACK: &str = "server-back";
 
 /// The nodes by their roles: the server, the clients with their indices, and the router with its own.
 struct Parts<'a> {
@@ -40,7 +42,7 @@ pub fn links(spec: &Spec, nodes: &[Node]) -> Vec<Link> {
         ends: [
             LinkEnd {
                 node: center,
-                name: "server-back".to_owned(),
+                name: ROUTER_BACK.to_owned(),
                 index: FIRST + 1 + clients.len() as u32,
                 link_local: None,
             },

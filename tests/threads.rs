@@ -112,8 +112,11 @@ fn a_run_that_gets_no_more_threads_ends_and_puts_back() {
         assert!(matches!(code, Some(0 | 1 | 3 | 4)), "{threads}: {code:?} {told}");
         // With enough for all there is nothing to tell; the last reactor may not have been needed.
         if threads < THREADS - 2 {
-            assert_ne!(code, Some(0), "{threads}: {told}");
             assert_told(&told);
+        }
+        // One reactor less, and its connections wait in the queues: that is a finding, and no failure.
+        if threads < THREADS - 3 {
+            assert_ne!(code, Some(0), "{threads}: {told}");
         }
         assert_eq!(setting(), before, "{threads}: {told}");
         lab.assert_gone();

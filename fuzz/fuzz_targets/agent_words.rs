@@ -37,7 +37,7 @@ fn event(agent: AgentId, word: Word) -> Option<Event> {
         Word::Memory { private_bytes } => Some(Event::AgentMemory { agent, private_bytes }),
         Word::Quiesced { latencies } => Some(Event::Latencies { agent, latencies }),
         Word::Failed { why } => Some(Event::AgentEnded { agent, how: why, planned: false }),
-        Word::Accepting | Word::Full | Word::Expecting | Word::Ramped | Word::Drained => None,
+        Word::Here | Word::Accepting | Word::Full | Word::Expecting | Word::Ramped | Word::Drained => None,
     }
 }
 

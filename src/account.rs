@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::agent::Counts;
 use crate::agent::tally::Operation;
-use crate::driver::{AgentId, Built};
+use crate::driver::Built;
 use crate::event::{Event, Moment, Phase};
+use crate::launch::AgentId;
 use crate::observe::{History, Sample, names};
 use crate::teardown::Outcome;
 

@@ -23,7 +23,7 @@ use crate::exit::Exit;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::spec::{self, Lab, Override};
-use crate::steward;
+use crate::{fingerprint, steward};
 use unasked::Unasked;
 
 pub fn run(command: Command) -> Result<Exit> {
@@ -53,9 +53,9 @@ pub fn run(command: Command) -> Result<Exit> {
 /// It ends without waiting for its runner, which may never read another word.
 fn steward(args: &StewardArgs) -> Result<Exit> {
     if args.fingerprint {
-        return print_text(&steward::fingerprint::own());
+        return print_text(&fingerprint::own());
     }
-    runtime()?.block_on(steward::run(args))
+    runtime()?.block_on(steward::run(args.temporary.as_deref(), args.reached.as_deref()))
 }
 
 /// Reads the lab file with all overrides, and whether it is to have as many connections as fit.

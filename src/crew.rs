@@ -8,7 +8,7 @@ use futures::stream::{LocalBoxStream, SelectAll};
 use tokio::io::AsyncWrite;
 
 use crate::agent::{Order, Word};
-use crate::driver::{AgentId, Heard, Started};
+use crate::launch::{AgentId, Heard, Started};
 
 struct Member {
     /// Gone once the agent was let go of.

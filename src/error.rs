@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::exit::Exit;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -33,6 +35,15 @@ pub struct Excerpt {
 impl Excerpt {
     fn is_flag(&self) -> bool {
         self.file.starts_with("--")
+    }
+
+    /// The carets that stand below what is meant. Some characters take two columns of a terminal, some none.
+    fn underline(&self) -> String {
+        let text =
+            |from: usize, count: usize| -> String { self.text.chars().skip(from).take(count).collect() };
+        let before = self.column.saturating_sub(1);
+        let carets = text(before, self.width).width().max(1);
+        format!("{}{}", " ".repeat(text(0, before).width()), "^".repeat(carets))
     }
 }
 
@@ -71,11 +82,10 @@ impl fmt::Display for Error {
         write!(f, "{}: {}", self.attempted, self.why)?;
         if let Some(at) = &self.excerpt {
             let gutter = " ".repeat(at.line.to_string().len());
-            let caret = format!("{}{}", " ".repeat(at.column.saturating_sub(1)), "^".repeat(at.width.max(1)));
             // A flag is one line: its place says nothing that the caret does not.
             let place = if at.is_flag() { String::new() } else { format!(":{}:{}", at.line, at.column) };
             write!(f, "\n{gutter}--> {}{place}", at.file)?;
-            write!(f, "\n{gutter} |\n{} | {}\n{gutter} | {caret}", at.line, at.text)?;
+            write!(f, "\n{gutter} |\n{} | {}\n{gutter} | {}", at.line, at.text, at.underline())?;
         }
         if let Some(remedy) = &self.remedy {
             write!(f, "\nhelp: {remedy}")?;
@@ -92,5 +102,28 @@ pub trait Attempt<T> {
 impl<T, E: fmt::Display> Attempt<T> for std::result::Result<T, E> {
     fn attempt(self, exit: Exit, attempted: impl FnOnce() -> String) -> Result<T> {
         self.map_err(|why| Error::new(exit, attempted(), why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn underline(text: &str, column: usize, width: usize) -> String {
+        let (file, text) = ("lab.yaml".to_owned(), text.to_owned());
+        Excerpt { file, line: 1, column, width, text }.underline()
+    }
+
+    #[test]
+    fn carets_stand_below_wide_characters() {
+        assert_eq!(underline("a: xyz", 4, 3), "   ^^^");
+        assert_eq!(underline("{a: 漢字, b: 漢x}", 12, 2), "             ^^^");
+        assert_eq!(underline("e\u{301}: x", 5, 1), "   ^");
+    }
+
+    #[test]
+    fn a_place_without_text_has_a_caret() {
+        assert_eq!(underline("", 1, 1), "^");
+        assert_eq!(underline("a:", 3, 0), "  ^");
     }
 }

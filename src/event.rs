@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Counts;
-use crate::driver::{AgentId, Built, Remains};
+use crate::driver::{Built, Remains};
+use crate::launch::AgentId;
 use crate::observe::Sample;
 use crate::teardown::Outcome;
 

@@ -11,6 +11,11 @@ use crate::plan::Plan;
 use crate::units::{grouped, human_bytes};
 
 const BAR: u64 = 20;
+/// What stands beside the text of a phase: its name before it, its seconds behind.
+const NAME: usize = 10;
+const SECONDS: usize = 9;
+/// A line needs no more columns than these, unless its text is longer.
+const WIDEST: usize = NAME + 68 + SECONDS;
 
 /// Where the lines go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +50,16 @@ impl Screen {
         let screen = Screen { show, asked: plan.asked(), phase: None, drawn: false };
         screen.line(&title(plan));
         screen.line("");
-        screen.line(&phase_line(Phase::Check, &check_text(plan), None));
+        screen.line(&phase_line(Phase::Check, &check_text(plan), None, screen.columns()));
         screen
+    }
+
+    /// Asked anew for each line: a terminal may change its size. What is no terminal has no end of a line, nor has
+    /// one that says that it has no columns.
+    fn columns(&self) -> usize {
+        let size = (self.show == Show::Live).then(|| rustix::termios::tcgetwinsize(std::io::stderr()));
+        let columns = size.and_then(Result::ok).map_or(0, |size| size.ws_col);
+        if columns == 0 { usize::MAX } else { columns.into() }
     }
 
     fn line(&self, text: &str) {
@@ -66,8 +79,9 @@ impl Screen {
 
     fn draw(&mut self, at: Duration, account: &Account) {
         let (Show::Live, Some((phase, began))) = (self.show, self.phase) else { return };
-        let text = phase_line(phase, &self.live_text(phase, account), Some((at - began).as_secs_f64()));
-        let _ = write!(std::io::stderr(), "\r\x1b[K{text}");
+        let (text, columns) = (self.live_text(phase, account), self.columns());
+        let line = live_line(phase, &text, (at - began).as_secs_f64(), columns);
+        let _ = write!(std::io::stderr(), "\r\x1b[K{line}");
         self.drawn = true;
     }
 
@@ -75,7 +89,8 @@ impl Screen {
         if std::mem::take(&mut self.drawn) {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }
-        self.line(&phase_line(phase, &self.final_text(phase, account), Some(seconds)));
+        let text = self.final_text(phase, account);
+        self.line(&phase_line(phase, &text, Some(seconds), self.columns()));
         self.phase = None;
     }
 
@@ -204,11 +219,27 @@ pub fn micros(us: u64) -> String {
     }
 }
 
-fn phase_line(phase: Phase, text: &str, seconds: Option<f64>) -> String {
+fn phase_line(phase: Phase, text: &str, seconds: Option<f64>, columns: usize) -> String {
     let time = seconds.map_or_else(String::new, |seconds| format!("{seconds:.1} s"));
-    let wide = 68_usize.saturating_sub(text.chars().count());
-    let line = format!(" {phase:<8} {text}{}{time:>9}", " ".repeat(wide));
+    let space = columns.min(WIDEST).saturating_sub(NAME + SECONDS + text.chars().count());
+    let line = format!(" {phase:<8} {text}{}{time:>SECONDS$}", " ".repeat(space));
     line.trim_end().to_owned()
+}
+
+/// One that is drawn over and over may not wrap: only the last row of it would be drawn over. The last column
+/// stays free, because some terminals wrap as soon as it is written.
+fn live_line(phase: Phase, text: &str, seconds: f64, columns: usize) -> String {
+    let columns = columns.saturating_sub(1);
+    let text = cut(text, columns.saturating_sub(NAME + SECONDS));
+    cut(&phase_line(phase, &text, Some(seconds), columns), columns)
+}
+
+fn cut(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(columns.saturating_sub(1)).collect();
+    if columns == 0 { kept } else { kept + "…" }
 }
 
 fn title(plan: &Plan) -> String {
@@ -238,6 +269,22 @@ fn check_text(plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_live_line_stays_on_its_row() {
+        let text = "900,000 open · 12 lost · echo 1,800,000 of 1,900,000, 3 wrong · p50 35 µs · p99 1.2 ms";
+        for columns in 0..200 {
+            let line = live_line(Phase::Hold, text, 61.25, columns);
+            assert!(line.chars().count() < columns.max(1), "{columns}: {line}");
+        }
+        assert_eq!(
+            live_line(Phase::Hold, text, 61.25, 80),
+            " hold     900,000 open · 12 lost · echo 1,800,000 of 1,900,000, 3 wro…   61.2 s"
+        );
+        let wide = live_line(Phase::Ramp, "1 / 2", 3.0, usize::MAX);
+        assert_eq!(wide, phase_line(Phase::Ramp, "1 / 2", Some(3.0), WIDEST));
+        assert_eq!(wide.chars().count(), WIDEST);
+    }
 
     #[test]
     fn what_still_stands_is_named() {

@@ -11,6 +11,7 @@ pub mod memory;
 mod plateaus;
 #[cfg(test)]
 mod properties;
+mod rounding;
 mod sides;
 mod sources;
 pub mod text;

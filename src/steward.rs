@@ -6,32 +6,34 @@
 
 mod copy;
 mod handler;
-pub mod fingerprint;
 mod stdio;
 pub mod words;
+
+use std::path::Path;
 
 use futures::StreamExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::cli::StewardArgs;
-use crate::driver::{AgentId, Heard};
 use crate::error::{Attempt, Result};
 use crate::exit::Exit;
+use crate::fingerprint;
 use crate::journal;
 use crate::kernel::proc;
+use crate::launch::{AgentId, Heard};
 use crate::stderr::print_line;
 use handler::{Handler, Voices};
 use stdio::StewardStdio;
 use words::{Ask, Hello, Process, Tell};
 
-pub async fn run(args: &StewardArgs) -> Result<Exit> {
-    if let Some(folder) = &args.temporary {
+/// `temporary`: the folder that this program was copied into. `reached`: how ssh came here, in its own words.
+pub async fn run(temporary: Option<&Path>, reached: Option<&str>) -> Result<Exit> {
+    if let Some(folder) = temporary {
         copy::forget(folder);
     }
     outlive_agents();
     let mut ends = EndSignals::listen()?;
     let mut stdio = StewardStdio::open().attempt(Exit::Host, || "reading what the runner asks".to_owned())?;
-    stdio.tell(Tell::Hello(Box::new(hello(args.reached.as_deref()))));
+    stdio.tell(Tell::Hello(Box::new(hello(reached))));
     let mut handler = Handler::default();
     loop {
         match next(&mut ends, &mut stdio, &mut handler.heard).await {

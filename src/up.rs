@@ -14,9 +14,10 @@ use tokio::time::Instant;
 
 use crate::agent::Order;
 use crate::crew::{self, Crew};
-use crate::driver::{AgentId, Driver};
+use crate::driver::Driver;
 use crate::error::{Error, Result};
 use crate::event::{Event, Moment, Phase};
+use crate::launch::AgentId;
 use crate::log::Log;
 use crate::observe::{Depth, Sample, Seen, Watch};
 use crate::plan::Plan;

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use common::*;
@@ -46,12 +47,15 @@ fn two_capabilities_and_read_only_settings_are_enough() {
     lab.assert_gone();
 }
 
-/// A process of the lab's server, as it is seen from outside.
+/// The first reactor of the lab, as its journal names it: that is outside of the container too.
 fn reactor(lab: &TestLab) -> Option<String> {
-    let of_the_server = format!("c1m-{}-server", lab.name);
-    names("/proc").into_iter().filter(|name| name.parse::<u32>().is_ok()).find(|pid| {
-        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(&of_the_server)
+    let journal = Path::new("/run/c1m-lab").join(&lab.name).join("journal.jsonl");
+    let lines = std::fs::read_to_string(journal).unwrap_or_default();
+    let lines = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut processes = lines.map(|line| line["intent"].clone());
+    processes.find_map(|one| {
+        let process = one.get("process").unwrap_or(&one).clone();
+        (process["name"] == "reactor 1").then(|| process["pid"].to_string())
     })
 }
 
@@ -63,7 +67,7 @@ fn setting_inside(pid: &str, key: &str) -> String {
 
 /// The host's table is told as a negative number. A kernel before 6.1 has no tables of namespaces.
 fn own_table(pid: &str) {
-    if !std::path::Path::new("/proc/sys/net/ipv4/tcp_ehash_entries").exists() {
+    if !Path::new("/proc/sys/net/ipv4/tcp_ehash_entries").exists() {
         left_out("container: the table of a namespace", "this kernel has no net.ipv4.tcp_ehash_entries");
         return;
     }

@@ -164,7 +164,7 @@ fn the_journal_cannot_be_written() {
     let _turn = alone();
     let lab = TestLab::new("f-journal");
     let before = Snapshot::take(&[&lab.folder]);
-    let setting = std::fs::read_to_string("/proc/sys/fs.epoll.max_user_watches").expect("a setting");
+    let setting = std::fs::read_to_string("/proc/sys/fs/epoll/max_user_watches").expect("a setting");
     let moved = setting.trim().parse::<u64>().expect("a number") + 1000;
     // More nodes than one page has room for.
     let file = lab.file(&format!(

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use c1m_lab::account::Account;
 use c1m_lab::agent::{Order, Word};
-use c1m_lab::driver::AgentId;
+use c1m_lab::launch::AgentId;
 use c1m_lab::event::Event;
 use c1m_lab::host::Host;
 use c1m_lab::plan::{self, Plan};
@@ -37,7 +37,7 @@ fn event(agent: AgentId, word: Word) -> Option<Event> {
         Word::Memory { private_bytes } => Some(Event::AgentMemory { agent, private_bytes }),
         Word::Quiesced { latencies } => Some(Event::Latencies { agent, latencies }),
         Word::Failed { why } => Some(Event::AgentEnded { agent, how: why, planned: false }),
-        Word::Accepting | Word::Full | Word::Expecting | Word::Ramped | Word::Drained => None,
+        Word::Here | Word::Accepting | Word::Full | Word::Expecting | Word::Ramped | Word::Drained => None,
     }
 }
 

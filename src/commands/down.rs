@@ -1,6 +1,7 @@
 //! `c1m-lab down`: undoes what a lab's journal says was done.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::cli::DownArgs;
 use crate::driver::vagrant::Vagrant;
@@ -10,6 +11,9 @@ use crate::journal::{self, Journal};
 use crate::spec::{self, DriverKind};
 use crate::stderr::print_line;
 use crate::teardown;
+
+/// How long a runner may take to begin, while others do.
+const BEGINS: Duration = Duration::from_secs(30);
 
 pub fn run(args: &DownArgs) -> Result<Exit> {
     if let (true, Some(file)) = (args.vms, &args.lab) {
@@ -63,13 +67,28 @@ fn stop_runner(lab: &str) {
     teardown::stop_runner(&header);
 }
 
+/// The journal of a lab whose runner has ended; none: the runner has taken all down. One that was about to begin when
+/// it was looked for is stopped like any other.
+fn left_journal(lab: &str) -> Result<Option<Journal>> {
+    let began = Instant::now();
+    loop {
+        stop_runner(lab);
+        if !journal::labs().iter().any(|standing| standing == lab) {
+            return Ok(None);
+        }
+        let opened = Journal::open(lab);
+        let runs = || journal::look(lab).0.is_some_and(|header| header.is_running());
+        if opened.is_ok() || began.elapsed() > BEGINS || !runs() {
+            return opened.map(Some);
+        }
+    }
+}
+
 pub fn take_down(lab: &str) -> Result<Exit> {
-    stop_runner(lab);
-    if !journal::labs().iter().any(|standing| standing == lab) {
+    let Some(mut journal) = left_journal(lab)? else {
         print_line(format!("{lab}: down, by its own runner"));
         return Ok(Exit::Done);
-    }
-    let mut journal = Journal::open(lab)?;
+    };
     let standing = journal.standing().len();
     let outcome = super::runtime()?.block_on(teardown::undo(&mut journal))?;
     for restored in &outcome.restored {

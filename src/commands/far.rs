@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::driver::ssh::{Machines, Target};
+use crate::driver::ssh::Machines;
 use crate::driver::vagrant::{SshConfig, Vagrant};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::{Plan, machines};
+use crate::reach::ssh::Target;
 use crate::spec::{DriverKind, Lab, MachineSpec};
 use crate::stderr::print_line;
 

@@ -63,12 +63,18 @@ fn told<T>(written: Result<T>) -> Exit {
 }
 
 pub fn run_lab(args: &UpArgs) -> Result<Ended> {
-    let mut host = journal::beside::host();
     // A lab file that is wrong is told before anything else.
     let (lab, fit) = load(&args.lab)?;
     permits::check(&lab.spec, &args.allow_host_setting).map_err(|refusal| refusal.of(&lab))?;
-    host.read_settings(lab.spec.sysctl.host.keys());
+    let host = host_now(&lab);
     if lab.spec.driver.is_far() { run_far(args, lab, fit, &host) } else { run_here(args, &lab, fit, host) }
+}
+
+/// This host beside other labs, with the settings that this one asks for.
+fn host_now(lab: &Lab) -> Host {
+    let mut host = journal::beside::host();
+    host.read_settings(lab.spec.sysctl.host.keys());
+    host
 }
 
 fn run_here(args: &UpArgs, lab: &Lab, fit: bool, host: Host) -> Result<Ended> {
@@ -83,7 +89,7 @@ fn run_here(args: &UpArgs, lab: &Lab, fit: bool, host: Host) -> Result<Ended> {
         if !shared {
             return Ok(plan);
         }
-        let plan = plan_here(lab.clone(), fit, &journal::beside::host())?;
+        let plan = plan_here(lab.clone(), fit, &host_now(lab))?;
         lowering::check(plan.host_settings(), args.lower_host_limits).map(|()| plan)
     };
     let (journal, plan) = begin(plan, &place.folder, again)?;
@@ -192,8 +198,7 @@ fn prepare(lab: &Lab, fit: bool, host: Host) -> Result<(Host, Plan)> {
         return Ok((host, plan));
     }
     super::down::take_down(&plan.lab)?;
-    let mut host = journal::beside::host();
-    host.read_settings(lab.spec.sysctl.host.keys());
+    let host = host_now(lab);
     plan_here(lab.clone(), fit, &host).map(|plan| (host, plan))
 }
 

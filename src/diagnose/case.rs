@@ -3,7 +3,7 @@
 use crate::account::Account;
 use crate::agent::Counts;
 use crate::agent::tally::Operation;
-use crate::driver::AgentId;
+use crate::launch::AgentId;
 use crate::observe::{History, names};
 use crate::plan::{Plan, Role};
 use crate::units::grouped;

@@ -4,7 +4,7 @@ use super::case::Case;
 use crate::agent::Counts;
 use crate::agent::errno::CLOSED_BY_PEER;
 use crate::agent::tally::{Operation, Row};
-use crate::driver::AgentId;
+use crate::launch::AgentId;
 
 /// A connect that was given up before its time.
 const CANCELED: &str = "ECANCELED";

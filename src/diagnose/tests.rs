@@ -6,9 +6,9 @@ use super::*;
 use crate::account::SILENT;
 use crate::agent::Counts;
 use crate::agent::tally::{Operation, Tally};
-use crate::driver::AgentId;
 use crate::event::Event;
 use crate::host::Host;
+use crate::launch::AgentId;
 use crate::observe::{Reading, Sample, names};
 use crate::plan::Place;
 

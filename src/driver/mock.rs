@@ -13,10 +13,11 @@ use futures::stream;
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::{AgentId, Built, Driver, Heard, Part, Remains, Started};
+use super::{Built, Driver, Part, Remains};
 use crate::agent::{Order, Word};
 use crate::error::{Error, Result};
 use crate::journal::Journal;
+use crate::launch::{AgentId, Heard, Started};
 use crate::observe::{Depth, Seen};
 use crate::plan::Plan;
 use crate::spec::FaultAction;

@@ -6,16 +6,18 @@ mod strike;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::chain::Chain;
-use super::{AgentId, Built, Driver, Part, Remains, Started, node_of, process, settings};
+use super::{Built, Driver, Part, Remains};
 use crate::agent::confine::Cell;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::Cgroup;
+use crate::host_settings;
 use crate::journal::{self, Change, Journal};
 use crate::kernel::netlink::{Netlink, Opened, Request};
 use crate::kernel::netns::{self, Namespace};
 use crate::kernel::{cgroup, proc, sysctl};
+use crate::launch::chain::Chain;
+use crate::launch::{AgentId, Started, node_of, process};
 use crate::observe::{Depth, ProbedNode, Probes, Seen};
 use crate::plan::{Node, Plan, PlannedNamespace};
 use crate::spec::FaultAction;
@@ -186,7 +188,7 @@ impl NetnsDriver {
 impl Driver for NetnsDriver {
     async fn build(&mut self, plan: &Plan) -> Result<Built> {
         let lab = Local::of(plan)?;
-        settings::move_all(&mut self.journal, &lab.here.host_settings)?;
+        host_settings::move_all(&mut self.journal, &lab.here.host_settings)?;
         self.make_cgroups(lab)?;
         self.make_namespaces(&lab.here.namespaces)?;
         self.connect(lab).await?;

@@ -2,29 +2,29 @@
 
 mod line;
 mod looks;
-mod reach;
-mod trouble;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
 
-use super::{AgentId, Built, Driver, Part, Remains, Started, node_of};
+use super::{Built, Driver, Part, Remains};
 use crate::agent::confine::Cell;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::kernel::netlink::Borrowed;
+use crate::launch::{AgentId, Started, node_of};
 use crate::observe::{Depth, Seen};
 use crate::plan::Node;
 use crate::plan::Plan;
 use crate::plan::machines::{Machine, Placed};
+use crate::reach;
+use crate::reach::ssh::Target;
 use crate::spec::{FaultAction, MachineSpec};
 use crate::steward::words::{Ask, Hello, Preparation, Process, Tell};
 use crate::teardown::{Leftover, Outcome};
 use line::Line;
 use looks::Looks;
-pub use reach::Target;
 
 /// Settings, addresses and processes on one machine.
 const PROMPT: Duration = Duration::from_secs(30);
@@ -56,8 +56,14 @@ impl Machines {
     }
 }
 
+/// The line to a machine's steward, and what the steward said first.
+async fn reached(target: &Target) -> Result<(Line, Hello)> {
+    let (channel, hello) = reach::greeted(target).await?;
+    Ok((Line::open(target.node.clone(), channel), hello))
+}
+
 async fn reach_one(target: &Target, spec: &MachineSpec) -> Result<(Line, Machine)> {
-    let (line, Hello { host, reached, .. }) = target.reach().await?;
+    let (line, Hello { host, reached, .. }) = reached(target).await?;
     let address = spec.address.or(reached).ok_or_else(|| {
         let what = format!("choosing the address of {} for the test traffic", target.node);
         Error::host(what, "ssh did not tell which address it came to")
@@ -135,7 +141,7 @@ impl SshDriver {
         {
             return Ok((outcome, Vec::new()));
         }
-        let (line, _) = target.reach().await?;
+        let (line, _) = reached(target).await?;
         let said = self.ask_about_agents(&line).await;
         let answer = line.ask(down(), UNDOING).await;
         line.close().await;

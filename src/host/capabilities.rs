@@ -1,99 +1,57 @@
 //! What root may do, in parts: the effective capabilities of this process.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
+use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
 
-/// Each has the number of its bit in the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[repr(u8)]
+/// Those that the lab asks about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
-    Chown,
-    DacOverride,
-    DacReadSearch,
-    Fowner,
-    Fsetid,
     Kill,
+    NetAdmin,
+    NetBindService,
     Setgid,
     Setuid,
-    Setpcap,
-    LinuxImmutable,
-    NetBindService,
-    NetBroadcast,
-    NetAdmin,
-    NetRaw,
-    IpcLock,
-    IpcOwner,
-    SysModule,
-    SysRawio,
-    SysChroot,
-    SysPtrace,
-    SysPacct,
     SysAdmin,
-    SysBoot,
-    SysNice,
     SysResource,
-    SysTime,
-    SysTtyConfig,
-    Mknod,
-    Lease,
-    AuditWrite,
-    AuditControl,
-    Setfcap,
-    MacOverride,
-    MacAdmin,
-    Syslog,
-    WakeAlarm,
-    BlockSuspend,
-    AuditRead,
-    Perfmon,
-    Bpf,
-    CheckpointRestore,
 }
 
-use Capability::*;
-
 impl Capability {
-    #[rustfmt::skip]
-    pub const ALL: [Capability; 41] = [
-        Chown, DacOverride, DacReadSearch, Fowner, Fsetid, Kill, Setgid, Setuid, Setpcap, LinuxImmutable,
-        NetBindService, NetBroadcast, NetAdmin, NetRaw, IpcLock, IpcOwner, SysModule, SysRawio, SysChroot,
-        SysPtrace, SysPacct, SysAdmin, SysBoot, SysNice, SysResource, SysTime, SysTtyConfig, Mknod, Lease,
-        AuditWrite, AuditControl, Setfcap, MacOverride, MacAdmin, Syslog, WakeAlarm, BlockSuspend, AuditRead,
-        Perfmon, Bpf, CheckpointRestore,
-    ];
-
-    fn bit(self) -> u64 {
-        1 << (self as u8)
+    fn bit(self) -> CapabilitySet {
+        match self {
+            Capability::Kill => CapabilitySet::KILL,
+            Capability::NetAdmin => CapabilitySet::NET_ADMIN,
+            Capability::NetBindService => CapabilitySet::NET_BIND_SERVICE,
+            Capability::Setgid => CapabilitySet::SETGID,
+            Capability::Setuid => CapabilitySet::SETUID,
+            Capability::SysAdmin => CapabilitySet::SYS_ADMIN,
+            Capability::SysResource => CapabilitySet::SYS_RESOURCE,
+        }
     }
 }
 
 /// `CAP_SYS_ADMIN`, as manual pages and `setcap` have it.
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CAP")?;
-        for letter in format!("{self:?}").chars() {
-            let word_begins = if letter.is_ascii_uppercase() { "_" } else { "" };
-            write!(f, "{word_begins}{}", letter.to_ascii_uppercase())?;
-        }
-        Ok(())
+        self.bit().iter_names().try_for_each(|(name, _)| write!(f, "CAP_{name}"))
     }
 }
 
-/// A set of capabilities. One that a newer kernel adds and this list does not know is left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Capabilities(BTreeSet<Capability>);
+/// A set of capabilities, written as a list of names. One that a newer kernel adds and rustix has no name for
+/// is left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
+pub struct Capabilities(CapabilitySet);
 
 impl Capabilities {
     pub fn all() -> Capabilities {
-        Capability::ALL.into_iter().collect()
+        Capabilities::from_bits(u64::MAX)
     }
 
     pub fn from_bits(bits: u64) -> Capabilities {
-        Capability::ALL.into_iter().filter(|capability| bits & capability.bit() != 0).collect()
+        let named = CapabilitySet::from_bits_retain(bits).iter_names().map(|(_, one)| one).collect();
+        Capabilities(named)
     }
 
     /// From the `CapEff` line of a `/proc/<pid>/status`.
@@ -103,21 +61,34 @@ impl Capabilities {
     }
 
     pub fn has(&self, capability: Capability) -> bool {
-        self.0.contains(&capability)
+        self.0.contains(capability.bit())
     }
 
-    pub fn without(mut self, capability: Capability) -> Capabilities {
-        self.0.remove(&capability);
-        self
+    pub fn without(self, capability: Capability) -> Capabilities {
+        Capabilities(self.0 - capability.bit())
     }
+}
 
-    pub fn iter(&self) -> impl Iterator<Item = Capability> + '_ {
-        self.0.iter().copied()
+impl Default for Capabilities {
+    fn default() -> Self {
+        Capabilities(CapabilitySet::empty())
     }
 }
 
 impl FromIterator<Capability> for Capabilities {
     fn from_iter<I: IntoIterator<Item = Capability>>(capabilities: I) -> Self {
-        Capabilities(capabilities.into_iter().collect())
+        Capabilities(capabilities.into_iter().map(Capability::bit).collect())
+    }
+}
+
+impl From<Capabilities> for Vec<String> {
+    fn from(capabilities: Capabilities) -> Self {
+        capabilities.0.iter_names().map(|(name, _)| name.to_owned()).collect()
+    }
+}
+
+impl From<Vec<String>> for Capabilities {
+    fn from(names: Vec<String>) -> Self {
+        Capabilities(names.iter().filter_map(|name| CapabilitySet::from_name(name)).collect())
     }
 }

@@ -24,7 +24,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Makes the lab's folder and takes its lock. Refused at once while its runner lives.
 pub fn take(lab: &str, directory: &Path) -> Result<File> {
     let began = Instant::now();
-    let mut waiting = false;
     loop {
         // The same file until it is taken: whoever has it may be taking the folder away.
         let lock = open(lab, directory)?;
@@ -32,12 +31,12 @@ pub fn take(lab: &str, directory: &Path) -> Result<File> {
             let header = read_file(&directory.join("journal.jsonl")).0;
             let who = match header {
                 Some(header) if header.is_running() => format!("process {} is running it", header.runner),
-                None if !waiting => "another c1m-lab is running it".to_owned(),
+                // One that is about to begin, or to end, has its lock and no header.
+                None if began.elapsed() > LINGERS => "another c1m-lab is running it".to_owned(),
                 _ if began.elapsed() > LINGERS => {
                     "its runner has ended, and another process has its lock".to_owned()
                 }
                 _ => {
-                    waiting = true;
                     std::thread::sleep(LOOK_EVERY);
                     continue;
                 }

@@ -7,6 +7,8 @@ use crate::units::{Address, Block, PortRange};
 
 /// The name of a node's link to where all links come together.
 pub const UPLINK: &str = "eth0";
+/// The router's end of the link over which the server's answers come back, where they have a way of their own.
+pub const ROUTER_BACK: &str = "server-back";
 
 /// The network namespace of the node with the same index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::ends::{Reactors, Swarm};
 use super::host_setting::HostSetting;
-use super::namespace::UPLINK;
+use super::namespace::{ROUTER_BACK, UPLINK};
 use super::node::{Home, Role};
 use super::refusal::Refusal;
 use super::{lowering, others, permits};
@@ -56,11 +56,10 @@ pub fn node_settings(spec: &Spec, role: Role, homes: &[Home]) -> BTreeMap<String
         set("net.ipv4.tcp_orphan_retries", "1".to_owned());
     }
     if spec.network.asymmetric && role != Role::Client {
-        // Any way back is enough, whatever a new link of this host has: the larger of both values holds.
-        set(REVERSE_PATH, "2".to_owned());
-        if role == Role::Server {
-            set(&format!("net.ipv4.conf.{UPLINK}.rp_filter"), "0".to_owned());
-        }
+        // No filter unless the author asks for one, whatever a new link of this host has: the larger value holds.
+        set(REVERSE_PATH, "0".to_owned());
+        let link = if role == Role::Server { UPLINK } else { ROUTER_BACK };
+        set(&format!("net.ipv4.conf.{link}.rp_filter"), "0".to_owned());
     }
     let lowest = match role {
         Role::Server => {

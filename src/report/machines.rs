@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::Report;
 use crate::account::Account;
-use crate::driver::node_of;
 use crate::event::Moment;
+use crate::launch::node_of;
 use crate::observe::{Sample, names};
 use crate::plan::machines::{Clock, Placed};
 use crate::plan::{Node, Plan};

@@ -1,16 +1,14 @@
 //! Memory per connection: what the agents took themselves, and what the kernel took for each end.
 
+use super::rounding::{TOO_FEW, rounded};
 use super::sides::{self, Figure, Seen};
 use super::{Report, whole};
 use crate::account::{Account, AgentMemory};
-use crate::driver::AgentId;
 use crate::event::Moment;
+use crate::launch::AgentId;
 use crate::observe::{Sample, names};
 use crate::plan::{Plan, Role};
 use crate::units::grouped;
-
-/// Below this many connections the noise of the machine is larger than what they take.
-pub(super) const TOO_FEW: u64 = 1_000;
 
 /// What others' sockets may change by, as a part of the lab's own, before the growth of the machine is not the lab's.
 const OTHERS_SHARE: u64 = 50;
@@ -118,10 +116,6 @@ fn absent_side(report: &mut Report, side: &str, why: &str) {
     for field in ["kernel_bytes_per_connection", "kernel_bytes_source"] {
         report.not_measured.insert(format!("{side}.{field}"), why.to_owned());
     }
-}
-
-pub(super) fn rounded(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
 }
 
 #[cfg(test)]

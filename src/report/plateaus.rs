@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::memory::rounded;
+use super::rounding::rounded;
 use super::sides::{self, Seen};
 use super::{Report, machines, whole};
 use crate::account::{self, Account};

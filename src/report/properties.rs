@@ -4,9 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::agent::{Counts, tally::TalkCounts};
-use crate::driver::AgentId;
 use crate::event::Event;
 use crate::host::Host;
+use crate::launch::AgentId;
 
 /// Any number, and often one at an end.
 fn number() -> impl Strategy<Value = u64> {

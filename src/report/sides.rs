@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::ends::{self, EndCounts, Taken};
-use super::memory::{TOO_FEW, rounded};
+use super::rounding::{TOO_FEW, rounded};
 use super::sources;
 use crate::account::Account;
-use crate::driver::AgentId;
+use crate::launch::AgentId;
 use crate::observe::{Sample, names, objects};
 use crate::plan::{Node, Plan, Role};
 

@@ -90,7 +90,7 @@ mod tests {
             (Moment::Peak, sample(peak, 6_000, 20_000_000)),
             (Moment::Drained, sample(&NODES, 0, 1_000_000)),
         ];
-        let client = crate::driver::AgentId::Swarm(0);
+        let client = crate::launch::AgentId::Swarm(0);
         let counts =
             crate::agent::Counts { tried: 9_000, established: 9_000, open: 9_000, ..Default::default() };
         account.see(&Event::Counts { agent: client, counts });

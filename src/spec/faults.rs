@@ -3,9 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Spec;
-use super::validate::{Checked, Invalid};
-use crate::units::{Count, Period, Ports, quoted};
+use crate::units::{Count, Period, Ports};
 
 /// Something that breaks on purpose. A process that is stopped goes on when the lab is taken down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -69,16 +67,16 @@ pub enum FaultAction {
 
 /// The key that names what a fault strikes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Struck {
+pub(super) enum Struck {
     Agent,
     Node,
     Ports,
 }
 
 impl Struck {
-    const ALL: [Struck; 3] = [Struck::Agent, Struck::Node, Struck::Ports];
+    pub(super) const ALL: [Struck; 3] = [Struck::Agent, Struck::Node, Struck::Ports];
 
-    fn of(action: FaultAction) -> Struck {
+    pub(super) fn of(action: FaultAction) -> Struck {
         match action {
             FaultAction::Kill | FaultAction::Stop | FaultAction::Resume => Struck::Agent,
             FaultAction::LinkDown | FaultAction::LinkUp => Struck::Node,
@@ -86,7 +84,7 @@ impl Struck {
         }
     }
 
-    fn key(self) -> &'static str {
+    pub(super) fn key(self) -> &'static str {
         match self {
             Struck::Agent => "agent",
             Struck::Node => "node",
@@ -95,54 +93,11 @@ impl Struck {
     }
 
     /// What the fault names there, if it does.
-    fn named(self, fault: &FaultSpec) -> Option<String> {
+    pub(super) fn named(self, fault: &FaultSpec) -> Option<String> {
         match self {
             Struck::Agent => fault.agent.clone(),
             Struck::Node => fault.node.clone(),
             Struck::Ports => fault.ports.as_ref().map(ToString::to_string),
         }
     }
-}
-
-/// Each fault names whom it strikes, and only that.
-pub(super) fn validate(spec: &Spec) -> Checked {
-    for (index, fault) in spec.faults.iter().enumerate() {
-        let invalid = |key: &str, why: String, remedy: &str| {
-            Err(Invalid { path: format!("faults[{index}]{key}"), on_key: false, why, remedy: remedy.into() })
-        };
-        let struck = Struck::of(fault.action);
-        if struck.named(fault).is_none() {
-            let (why, remedy) = match struck {
-                Struck::Agent => ("it does not say which `agent` it strikes", "add it: `agent: server`"),
-                Struck::Node => ("it does not say whose link it strikes", "add it: `node: client-1`"),
-                Struck::Ports => {
-                    ("it does not say which `ports` it is about", "add them: `ports: 9900-9903`")
-                }
-            };
-            return invalid("", why.into(), remedy);
-        }
-        let mut others = Struck::ALL.into_iter().filter(|other| *other != struck);
-        if let Some((other, named)) = others.find_map(|other| Some((other, other.named(fault)?))) {
-            let what = match struck {
-                Struck::Agent => "a process is struck",
-                Struck::Node => "a link is struck",
-                Struck::Ports => "what goes to the server's ports is struck",
-            };
-            let why = match other {
-                Struck::Agent => format!("{what}, not {}", quoted(&named)),
-                Struck::Node => format!("{what}, not the link of {}", quoted(&named)),
-                Struck::Ports => format!("{what}, not what goes to ports {named}"),
-            };
-            return invalid(&format!(".{}", other.key()), why, &format!("leave `{}` out", other.key()));
-        }
-        if fault.action == FaultAction::Reset && spec.driver.is_far() {
-            let why = "the firewalls of machines are not the lab's".into();
-            return invalid(".do", why, "leave it out, or run the lab on this host");
-        }
-        if fault.at == Moment::Closing && spec.ramp.rounds < 2 {
-            let why = "with one round nothing is closed before the hold is over".into();
-            return invalid(".at", why, "add a round: `ramp: {rounds: 2}`");
-        }
-    }
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! What types cannot say: values that are well written, but make no lab.
 
+mod faults;
 mod network;
 mod reach;
 mod settings;
@@ -33,7 +34,7 @@ pub(super) fn validate(spec: &Spec) -> Checked {
     subnets::subnets(spec)?;
     settings::all(spec)?;
     network::network(spec)?;
-    super::faults::validate(spec)?;
+    faults::faults(spec)?;
     plateaus(spec)?;
     expectations(spec)
 }

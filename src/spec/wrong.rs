@@ -143,28 +143,10 @@ fn suggest(word: &str, known: &[&str], all: &str) -> String {
 /// The known word that takes the fewest edits, if those are few for its length.
 fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     const LONGEST: usize = 40;
-    let word: Vec<char> = word.chars().take(LONGEST).flat_map(char::to_lowercase).collect();
-    let (edits, near) = known.iter().map(|near| (edits(&word, near), *near)).min()?;
+    let word: String = word.chars().take(LONGEST).flat_map(char::to_lowercase).collect();
+    // A character inserted, removed or replaced is one edit, and so are two neighbours that are swapped.
+    let (edits, near) = known.iter().map(|near| (strsim::osa_distance(&word, near), *near)).min()?;
     (edits <= near.len().max(3) / 3).then_some(near)
-}
-
-/// How many characters to insert, remove, replace or swap with their neighbour.
-fn edits(from: &[char], to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut rows: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];
-    for (i, a) in from.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in to.iter().enumerate() {
-            let replaced = rows[i][j] + usize::from(a != b);
-            let mut best = replaced.min(rows[i][j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
-                best = best.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[from.len()][to.len()]
 }
 
 #[cfg(test)]

@@ -12,13 +12,14 @@ use tokio::io::AsyncWrite;
 use super::words::{Preparation, Process};
 use crate::agent::Order;
 use crate::agent::confine::Cell;
-use crate::driver::chain::Chain;
-use crate::driver::{AgentId, Heard, process, settings};
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
+use crate::host_settings;
 use crate::journal::{self, Change, Header, Journal};
 use crate::kernel::netlink::{Borrowed, Opened, Request};
 use crate::kernel::{self, proc};
+use crate::launch::chain::Chain;
+use crate::launch::{AgentId, Heard, process};
 use crate::observe::{Depth, Probes, Seen};
 use crate::plan::admission::{self, Short};
 use crate::spec::FaultAction;
@@ -61,7 +62,7 @@ impl Handler {
         if !(preparation.settings.is_empty() && preparation.routes.is_empty()) || may_keep_journal() {
             let (journal, ()) = Journal::begin_if(lab, || has_room(&preparation).map(|()| (header, ())))?;
             let journal = self.journal.insert(journal);
-            settings::move_all(journal, &preparation.settings)?;
+            host_settings::move_all(journal, &preparation.settings)?;
             for route in &preparation.routes {
                 borrow(journal, *route).await?;
             }

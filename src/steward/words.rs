@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::Order;
 use crate::agent::confine::Cell;
-use crate::driver::{AgentId, Heard};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::host::{Host, Reservation};
 use crate::kernel::netlink::Borrowed;
 use crate::kernel::proc::LogMark;
+use crate::launch::{AgentId, Heard};
 use crate::observe::{Depth, Seen};
 use crate::plan::HostSetting;
 use crate::spec::FaultAction;

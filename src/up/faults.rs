@@ -6,8 +6,9 @@ use tokio::time::Instant;
 
 use super::Run;
 use crate::crew;
-use crate::driver::{AgentId, Driver, Part, node_of};
+use crate::driver::{Driver, Part};
 use crate::event::Event;
+use crate::launch::{AgentId, node_of};
 use crate::plan::{Fault, Whom};
 use crate::spec::{FaultAction, Moment};
 

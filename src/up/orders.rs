@@ -1,7 +1,7 @@
 //! What each agent is told first: what it is, and its part of the plan. Pure.
 
 use crate::agent::{Order, ReactorOrder, SwarmOrder};
-use crate::driver::AgentId;
+use crate::launch::AgentId;
 use crate::plan::{Plan, turns};
 
 pub fn first(plan: &Plan, agent: AgentId) -> Order {

@@ -12,10 +12,11 @@ use super::Run;
 use crate::account::Totals;
 use crate::agent::{Tally, Word};
 use crate::crew::{self, Crew};
-use crate::driver::{AgentId, Driver, Heard, Remains};
+use crate::driver::{Driver, Remains};
 use crate::error::{Attempt, Result};
 use crate::event::Event;
 use crate::exit::Exit;
+use crate::launch::{AgentId, Heard};
 use crate::log::Log;
 
 /// How often the progress of all agents together is told.

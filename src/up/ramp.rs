@@ -8,9 +8,10 @@ use super::silence::Silence;
 use super::{PROMPT, Run, SETTLE};
 use crate::agent::Order;
 use crate::crew;
-use crate::driver::{AgentId, Driver};
+use crate::driver::Driver;
 use crate::error::Result;
 use crate::event::{Event, Moment, Phase};
+use crate::launch::AgentId;
 use crate::spec::{Moment as FaultMoment, Until};
 
 /// Who is next, while the ramp goes on.

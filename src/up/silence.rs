@@ -114,7 +114,7 @@ impl<D: Driver> Run<'_, D> {
     async fn ask_everyone(&mut self) {
         self.crew.order_all(crew::reactors, &Order::Call).await;
         for swarm in self.crew.living(crew::swarms) {
-            if let crate::driver::AgentId::Swarm(index) = swarm
+            if let crate::launch::AgentId::Swarm(index) = swarm
                 && let Some(up_to) = self.ramp.up_to.get(index as usize).copied()
             {
                 self.crew.order(swarm, &Order::Probe { up_to }).await;

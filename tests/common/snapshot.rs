@@ -149,12 +149,25 @@ fn settings(directory: &Path, lines: &mut BTreeSet<String>) {
     }
 }
 
+/// A lab makes its cgroups below the one it runs in, or names them after itself. The others of a machine come and go
+/// with its sessions and services.
+fn may_be_a_labs(path: &Path) -> bool {
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let mut own = own.lines().filter_map(|line| line.rsplit(':').next()).filter(|own| *own != "/");
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let path = path.to_string_lossy().into_owned();
+    name.starts_with("c1m-") || own.any(|own| path.contains(&format!("{own}/")))
+}
+
 fn directories(directory: &Path, lines: &mut BTreeSet<String>) {
     let Ok(entries) = std::fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            lines.insert(format!("cgroup {}", entry.path().display()));
-            directories(&entry.path(), lines);
+            let path = entry.path();
+            if may_be_a_labs(&path) {
+                lines.insert(format!("cgroup {}", path.display()));
+            }
+            directories(&path, lines);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::crew::{reactors, swarms};
 use crate::diagnose::case::{Case, grew};
 use crate::diagnose::missing::Missing;
 use crate::diagnose::{Change, Finding};
-use crate::driver::{AgentId, node_of};
+use crate::launch::{AgentId, node_of};
 use crate::observe::names;
 use crate::plan::Role;
 use crate::units::{grouped, human_bytes};

@@ -30,7 +30,7 @@ pub fn stalled(case: &Case) -> Vec<String> {
         }
     }
     for place in 0..case.plan.ends.reactors.count {
-        let name = crate::driver::AgentId::Reactor(place).to_string();
+        let name = crate::launch::AgentId::Reactor(place).to_string();
         if case.history().highest(&name, names::AGENT_STOPPED) == Some(1) {
             let cpu = case.history().growth(&name, names::AGENT_CPU);
             evidence.push(format!("{name} was stopped; it used {} ms of CPU in all", grouped(cpu)));
@@ -48,7 +48,7 @@ pub fn too_slow(case: &Case) -> Option<String> {
     let waited = case.account.waiting;
     let behind = clients.checked_sub(*server).filter(|behind| *behind > 0 && waited >= *behind)?;
     let cpu: u64 = (0..case.plan.ends.reactors.count)
-        .map(|place| crate::driver::AgentId::Reactor(place).to_string())
+        .map(|place| crate::launch::AgentId::Reactor(place).to_string())
         .map(|name| case.history().growth(&name, names::AGENT_CPU))
         .sum();
     Some(format!(

@@ -55,11 +55,10 @@ impl<'a> Local<'a> {
         let link_local =
             |end: &LinkEnd| Some(Request::LinkLocal { index: end.index, address: end.link_local? });
         requests.extend(own_ends.filter_map(link_local));
-        let home = match node.role {
-            Role::Client => namespace.routes.first().map_or(LOOPBACK, |route| route.link),
-            // They are reached over several links.
-            Role::Server | Role::Router => LOOPBACK,
-        };
+        // Where links come together, a node is reached over several of them. Any other has its addresses on its
+        // link: a loose filter of the reverse path wants one where packets come in.
+        let mut far_ends = self.here.links.iter().map(|link| &link.ends[1]).filter(|end| end.node == index);
+        let home = far_ends.next().map_or(LOOPBACK, |end| end.index);
         if let (Role::Client, Some(bytes_per_second)) = (node.role, self.here.client_rate) {
             requests.push(Request::Rate { index: home, bytes_per_second });
         }

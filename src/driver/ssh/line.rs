@@ -9,19 +9,18 @@ use std::time::Duration;
 
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::channel::oneshot;
+use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use tokio::io::{AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::trouble::{self, Complaints};
 use crate::agent::Order;
-use crate::driver::{AgentId, Heard, Started};
 use crate::error::{Error, Result};
-use crate::lines::Lines;
+use crate::launch::{AgentId, Heard, Started};
 use crate::observe::{Depth, Seen};
 use crate::plan::machines::Clock;
+use crate::reach::{self, Channel, End, Words};
 use crate::steward::unix_us;
 use crate::steward::words::{Ask, Tell};
 
@@ -32,7 +31,7 @@ const END: Duration = Duration::from_secs(40);
 /// Round trips by which a clock is read; the shortest counts.
 const LOOKS_AT_CLOCK: usize = 5;
 
-/// One ssh connection with a steward at its other end.
+/// One way to a machine, with a steward at its other end.
 pub struct Line {
     pub node: String,
     shared: Arc<Mutex<Shared>>,
@@ -56,17 +55,12 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 }
 
 impl Line {
-    pub fn open(
-        node: String,
-        child: Child,
-        orders: ChildStdin,
-        words: Lines<BufReader<ChildStdout>>,
-        complaints: Complaints,
-    ) -> Line {
+    pub fn open(node: String, channel: Channel) -> Line {
+        let Channel { orders, words, ended, .. } = channel;
         let (asks, asked) = unbounded();
         let shared = Arc::new(Mutex::new(Shared { asks: Some(asks), ..Shared::default() }));
         tokio::spawn(write(orders, asked));
-        let reader = tokio::spawn(read(node.clone(), child, words, complaints, Arc::clone(&shared)));
+        let reader = tokio::spawn(read(node.clone(), words, ended, Arc::clone(&shared)));
         let alive = tokio::spawn(show_life(Arc::clone(&shared)));
         Line { node, shared, reader, alive }
     }
@@ -155,7 +149,7 @@ fn send(shared: &Mutex<Shared>, ask: Ask) -> impl Future<Output = Result<Tell, o
     answer.map(|answer| answer)
 }
 
-async fn write(mut orders: ChildStdin, mut asked: UnboundedReceiver<Ask>) {
+async fn write(mut orders: reach::Orders, mut asked: UnboundedReceiver<Ask>) {
     while let Some(ask) = asked.next().await {
         let Ok(mut line) = serde_json::to_vec(&ask) else { return };
         line.push(b'\n');
@@ -174,13 +168,7 @@ async fn show_life(shared: Arc<Mutex<Shared>>) {
     }
 }
 
-async fn read(
-    node: String,
-    mut child: Child,
-    mut words: Lines<BufReader<ChildStdout>>,
-    mut complaints: Complaints,
-    shared: Arc<Mutex<Shared>>,
-) {
+async fn read(node: String, mut words: Words, ended: BoxFuture<'static, End>, shared: Arc<Mutex<Shared>>) {
     let mut unknown = None;
     loop {
         let tell = match words.next().await {
@@ -198,13 +186,11 @@ async fn read(
     }
     let why = match unknown {
         Some(why) => {
-            let _ = child.kill().await;
+            // It ends with the way to it.
+            drop(ended);
             why
         }
-        None => {
-            let status = child.wait().await;
-            trouble::of_end(status.ok().and_then(|status| status.code()), &complaints.all().await)
-        }
+        None => ended.await.why,
     };
     let shared = &mut *lock(&shared);
     for (_, voice) in std::mem::take(&mut shared.voices) {
@@ -276,25 +262,35 @@ impl Drop for Orders {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Stdio;
-
-    use tokio::process::Command;
-
     use super::*;
-    use crate::lines;
+    use crate::reach::Reach;
+    use crate::reach::pipe::Local;
+
+    fn local(script: &str) -> Local {
+        let command = ["sh", "-c", script].map(str::to_owned).to_vec();
+        Local { node: "server".to_owned(), command }
+    }
 
     #[tokio::test]
     async fn a_line_without_an_end_ends_the_connection() {
-        let mut command = Command::new("sh");
         // It complains without an end too.
-        let script = r"tr '\0' y </dev/zero >&2 & exec tr '\0' x </dev/zero";
-        command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.process_group(0).kill_on_drop(true).spawn().expect("sh is there");
-        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(orders), Some(words), Some(told)) = pipes else { panic!("its pipes are there") };
-        let words = Lines::new(BufReader::new(words), lines::OF_STEWARD);
-        let line = Line::open("server".to_owned(), child, orders, words, Complaints::listen(told));
+        let endless = local(r"tr '\0' y </dev/zero >&2 & exec tr '\0' x </dev/zero");
+        let channel = endless.open().await.expect("sh is there");
+        let line = Line::open("server".to_owned(), channel);
         let error = line.ask(Ask::Time, END).await.expect_err("nobody answers").to_string();
         assert!(error.contains("said something unknown: a line of more than 8388608 bytes"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_way_over_a_pipe_asks_and_answers_and_says_how_it_ended() {
+        let script = r#"while read -r ask; do case $ask in
+            *time*) echo '{"tell":"time","unix_us":7}';;
+            *) echo "no more" >&2; exit 9;;
+        esac; done"#;
+        let channel = local(script).open().await.expect("sh is there");
+        let line = Line::open("server".to_owned(), channel);
+        assert!(matches!(line.ask(Ask::Time, END).await, Ok(Tell::Time { unix_us: 7 })));
+        let gone = line.ask(Ask::Down { lab: "a".to_owned() }, END).await.expect_err("it has gone");
+        assert!(gone.to_string().contains("its steward ended with exit code 9: no more"), "{gone}");
     }
 }

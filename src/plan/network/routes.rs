@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use crate::plan::namespace::{Link, LinkEnd, Nat, Route, Router, UPLINK};
+use crate::plan::namespace::{Link, LinkEnd, Nat, ROUTER_BACK, Route, Router, UPLINK};
 use crate::plan::node::{Home, Node, Role};
 use crate::plan::tuples::Addresses;
 use crate::spec::Spec;
@@ -40,7 +40,7 @@ pub fn links(spec: &Spec, nodes: &[Node]) -> Vec<Link> {
         ends: [
             LinkEnd {
                 node: center,
-                name: "server-back".to_owned(),
+                name: ROUTER_BACK.to_owned(),
                 index: FIRST + 1 + clients.len() as u32,
                 link_local: None,
             },

@@ -1,40 +1,10 @@
 //! What ssh complains about, in words that say what to do.
 
-use tokio::io::BufReader;
-use tokio::process::ChildStderr;
-
 use crate::error::Error;
-use crate::lines::{self, Lines};
-
-/// Lines that are kept of what ssh says.
-const KEPT: usize = 20;
+use crate::reach::pipe::ended_with;
 
 /// What ssh's exit code is when it is ssh that failed, not the command on the other side.
 const OF_SSH: i32 = 255;
-
-/// What ssh says on stderr, kept for when it ends.
-pub struct Complaints(tokio::task::JoinHandle<Vec<String>>);
-
-impl Complaints {
-    pub fn listen(stderr: ChildStderr) -> Complaints {
-        Complaints(tokio::spawn(async move {
-            let mut lines = Lines::cut(BufReader::new(stderr), lines::OF_COMPLAINT);
-            let mut kept = Vec::new();
-            while let Ok(Some(line)) = lines.next().await {
-                let line = String::from_utf8_lossy(&line).trim().to_owned();
-                if !line.is_empty() && kept.len() < KEPT {
-                    kept.push(line);
-                }
-            }
-            kept
-        }))
-    }
-
-    /// Everything that was said, once ssh has ended.
-    pub async fn all(&mut self) -> Vec<String> {
-        (&mut self.0).await.unwrap_or_default()
-    }
-}
 
 /// Words of ssh, why that is, and what to do.
 const KNOWN: [(&str, &str, &str); 9] = [
@@ -80,7 +50,7 @@ pub fn explain(what: String, code: Option<i32>, told: &[String]) -> Error {
     if let (Some((_, why, remedy)), Some(OF_SSH)) = (known, code) {
         return Error::host(what, format!("{why} ({words})")).remedy(*remedy);
     }
-    let code = code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
+    let code = ended_with(code);
     let words = if words.is_empty() { String::new() } else { format!(": {words}") };
     Error::host(what, format!("ssh ended with {code}{words}")).remedy(
         "run it by hand to see more: `ssh -v`; a shell and `head`, `mktemp` and `uname` are needed there",

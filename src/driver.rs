@@ -13,6 +13,7 @@ use std::fmt;
 use std::pin::Pin;
 
 use futures::stream::LocalBoxStream;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWrite;
 
@@ -27,7 +28,7 @@ use crate::teardown::Outcome;
 use crate::units::Ports;
 
 /// Which agent: the reactor at a place of the chain, or the swarm at an index of the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentId {
     Reactor(u32),
@@ -64,7 +65,7 @@ pub struct Started {
 }
 
 /// What a build made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Built {
     /// Machines that are nodes; none: the nodes are namespaces of this host.
     pub machines: usize,
@@ -77,7 +78,7 @@ pub struct Built {
 }
 
 /// What of a lab stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Remains {
     pub namespaces: usize,
     pub cgroups: usize,

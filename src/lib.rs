@@ -16,6 +16,8 @@ pub mod host;
 pub mod kernel;
 pub mod spec;
 
+pub mod origin;
+
 pub mod plan;
 
 pub mod agent;
@@ -33,6 +35,7 @@ pub mod diagnose;
 pub mod event;
 pub mod log;
 pub mod progress;
+pub mod record;
 pub mod report;
 pub mod rootless;
 pub mod say;

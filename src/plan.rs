@@ -23,7 +23,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -39,7 +40,7 @@ pub use talk::{Echo, Talk};
 pub use tuple_sum::TupleSum;
 use tuples::{Addresses, Tuples};
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     pub lab: String,
     pub driver: DriverKind,
@@ -80,12 +81,12 @@ pub struct Plan {
     /// The unprivileged user the agents become; none: they stay who the runner is.
     pub agent_user: Option<u32>,
     /// The machine of each node; none: all nodes are on this host.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub machines: Vec<machines::Placed>,
     pub expect: ExpectSpec,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     Server,
@@ -94,7 +95,7 @@ pub enum Role {
 }
 
 /// A place in the lab: a network namespace.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     pub name: String,
     pub role: Role,
@@ -112,7 +113,7 @@ pub struct Node {
 }
 
 /// A node's addresses of one family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Home {
     pub addresses: Addresses,
     /// The block of the subnet that belongs to this node.
@@ -143,13 +144,13 @@ impl Node {
 }
 
 /// A veth pair between two nodes; the first is the one that more links come together in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Link {
     pub ends: [LinkEnd; 2],
 }
 
 /// One end of a link, as it is seen in its node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkEnd {
     /// Index into the plan's nodes.
     pub node: usize,
@@ -161,7 +162,7 @@ pub struct LinkEnd {
 }
 
 /// A way out of a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Route {
     pub to: Block,
     /// The next node's address; none: `to` is at the other end of the link.
@@ -173,7 +174,7 @@ pub struct Route {
 }
 
 /// What the router does besides forwarding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Router {
     /// Index into the plan's nodes.
     pub node: usize,
@@ -185,13 +186,13 @@ pub struct Router {
 }
 
 /// What the clients' addresses and ports become behind the router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Nat {
     pub addresses: Addresses,
     pub ports: PortRange,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ramp {
     pub rate: Rate,
     pub window: u32,

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{Node, Reactors, Swarm};
 use crate::error::Result;
 use crate::spec::{Blow, FaultSpec, Lab, Moment};
 use crate::units::{Ports, quoted};
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fault {
     pub at: Moment,
     /// So many connections have been established, all rounds together.
@@ -24,7 +25,7 @@ pub struct Fault {
 }
 
 /// Whom a fault strikes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Whom {
     /// By its place in the chain.

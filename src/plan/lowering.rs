@@ -1,5 +1,6 @@
 //! Limits of the whole host that a lab file sets lower: every program of the machine is held to them meanwhile. Pure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HostSetting;
@@ -9,7 +10,7 @@ use crate::permitted::{self, Kind};
 use crate::units::grouped;
 
 /// What is known of a limit before it is set lower.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lowering {
     /// How much of it is in use by now, where that can be known.
     pub in_use: Option<u64>,

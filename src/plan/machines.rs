@@ -1,5 +1,6 @@
 //! A lab whose nodes are machines: what each of them allows, and what it is told. Pure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::settings::{self, HostSetting, Needed};
@@ -25,7 +26,7 @@ pub struct Machine {
 }
 
 /// How a machine's clock differs from the runner's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Clock {
     /// Microseconds that it is ahead.
     pub offset_us: i64,
@@ -34,7 +35,7 @@ pub struct Clock {
 }
 
 /// A node that is a machine, in the order of the plan's nodes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Placed {
     pub ssh: String,
     pub address: Address,

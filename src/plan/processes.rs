@@ -1,6 +1,7 @@
 //! How many processes carry the connections, and how many descriptors each may open.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{Node, Role, admission};
 use crate::error::{Error, Result};
@@ -23,7 +24,7 @@ const RUNNER_PER_AGENT: u64 = 4;
 const RUNNER_PER_NODE: u64 = 12;
 const RUNNER_OWN: u64 = 64;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reactors {
     pub count: u32,
     /// Connections each holds.
@@ -33,7 +34,7 @@ pub struct Reactors {
 }
 
 /// One swarm process: a stretch of its node's five-tuples.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Swarm {
     /// Index into the plan's nodes.
     pub node: usize,

@@ -4,6 +4,7 @@ mod of_machine;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lowering::{self, Lowering};
@@ -44,7 +45,7 @@ pub const FILES_PER_PROCESS: u64 = 128;
 const UNPRIVILEGED: u16 = 1024;
 
 /// A host-wide setting that the run changes and puts back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostSetting {
     pub key: String,
     pub from: String,

@@ -82,7 +82,7 @@ pub struct Totals {
 impl Account {
     pub fn see(&mut self, event: &Event) {
         match event {
-            Event::Run(origin) => self.origin = origin.clone(),
+            Event::Run(origin) => self.origin = Origin::clone(origin),
             Event::Ended { phase, seconds } => {
                 *self.seconds.entry(*phase).or_default() += seconds;
                 if *phase == Phase::Ramp {

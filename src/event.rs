@@ -50,7 +50,7 @@ pub enum Moment {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The first event of a run: where its record comes from.
-    Run(Origin),
+    Run(Box<Origin>),
     /// A phase begins.
     Began {
         phase: Phase,

@@ -54,7 +54,7 @@ impl Log {
     /// The first event. Times count from when the run began.
     pub fn begin(&mut self, beginning: Beginning) {
         self.began = beginning.at;
-        self.tell(Event::Run(beginning.origin));
+        self.tell(Event::Run(Box::new(beginning.origin)));
     }
 
     pub fn tell(&mut self, event: Event) {

@@ -207,7 +207,7 @@ fn hour(mut told: impl FnMut(u64, Event)) {
                 told(ms, million.latencies());
             }
         }
-        if ms < 30 * SECOND || ms > HOUR - 10 * SECOND {
+        if !(30 * SECOND..=HOUR - 10 * SECOND).contains(&ms) {
             for reactor in 0..REACTORS {
                 told(ms, million.counts(AgentId::Reactor(reactor), ms));
             }

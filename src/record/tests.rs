@@ -61,7 +61,8 @@ impl Folder {
             let timed = Timed { ms: 7, event: event.clone() };
             serde_json::to_string(&timed).expect("JSON") + "\n"
         };
-        let lines: String = std::iter::once(&Event::Run(origin.clone())).chain(events).map(line).collect();
+        let lines: String =
+            std::iter::once(&Event::Run(Box::new(origin.clone()))).chain(events).map(line).collect();
         self.write(EVENTS, &lines);
     }
 
@@ -101,7 +102,7 @@ fn every_event() -> Vec<Event> {
     };
     let text = || "text".to_owned();
     let mut events = vec![
-        Event::Run(origin()),
+        Event::Run(Box::new(origin())),
         Event::Built(Built { namespaces: 3, links: 2, addresses: 33, ..Built::default() }),
         Event::Built(Built { machines: 2, unkept: Some(text()), ..Built::default() }),
         Event::AgentStarted { agent, pid: 1 },

@@ -75,7 +75,7 @@ impl Log {
         self.write(&lines);
     }
 
-    /// Whole lines, in one call: whoever follows the file sees no half of one.
+    /// Whole lines, in one call: no half of one stays there for long.
     fn write(&mut self, lines: &[u8]) {
         let Some(file) = self.file.as_mut().filter(|_| !lines.is_empty()) else { return };
         if let Err(error) = file.write_all(lines) {

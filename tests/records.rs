@@ -65,14 +65,14 @@ fn a_run_with_everything_can_be_followed_and_read_back() {
     while run.runner.try_wait().expect("a child").is_none() {
         let at = Instant::now();
         text = std::fs::read_to_string(&path).expect("events");
-        assert!(text.ends_with('\n'), "half a line: {:?}", text.lines().last());
-        looks.push((at, text.lines().count()));
+        // Of a long line the beginning may be seen before its end.
+        looks.push((at, text.matches('\n').count()));
         std::thread::sleep(Duration::from_millis(20));
     }
     run.end(Duration::from_secs(5)).expect("no signal");
 
     let record = record::read(&lab.folder.join("out")).expect("a record");
-    assert!(record.is_whole && record.events.len() >= text.lines().count());
+    assert!(record.is_whole && record.events.len() >= text.matches('\n').count());
     let kinds: BTreeSet<String> = record
         .events
         .iter()

@@ -23,8 +23,9 @@ another `format`, or without one, is of another version of c1m-lab, and is refus
 without a new number: a reader passes over those that it does not know. `plan.schema.json`, `events.schema.json` (one
 line) and `report.schema.json` are their JSON Schemas, which `c1m-lab schema plan`, `events` and `report` print.
 
-`events.jsonl` is written as things happen, in whole lines, so that another program can follow it. Its last line is the
-event `over`; without that, the run goes on or was cut off. Plan and events alone come to the same report.
+`events.jsonl` is written as things happen, in whole lines, so that another program can follow it: up to the last end of a
+line, since the beginning of a long line may be seen a moment before its end. Its last line is the event `over`; without
+that, the run goes on or was cut off. Plan and events alone come to the same report.
 
 Four kinds of events are figures that come again and again: `counts` (all counts of an agent so far), `progress` (the
 same of all clients), `observed` (what has changed of the kernel's counters) and `latencies` (a histogram of the answers

@@ -19,7 +19,7 @@ pub struct Account {
     pub built: Built,
     counts: BTreeMap<AgentId, Counts>,
     /// Private memory of each agent: empty, and at the peak.
-    pub weights: BTreeMap<AgentId, Weight>,
+    pub agent_memory: BTreeMap<AgentId, AgentMemory>,
     /// Where the record of the run comes from.
     pub origin: Origin,
     /// Echo latencies in microseconds, and how many.
@@ -67,7 +67,7 @@ pub struct Plateau {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Weight {
+pub struct AgentMemory {
     pub empty: Option<u64>,
     pub peak: Option<u64>,
 }
@@ -95,10 +95,10 @@ impl Account {
                 self.counts.insert(*agent, Counts::default());
             }
             Event::AgentReady { agent, private_bytes, .. } => {
-                self.weights.entry(*agent).or_default().empty = *private_bytes;
+                self.agent_memory.entry(*agent).or_default().empty = *private_bytes;
             }
-            Event::Weight { agent, private_bytes } => {
-                self.weights.entry(*agent).or_default().peak = *private_bytes;
+            Event::AgentMemory { agent, private_bytes } => {
+                self.agent_memory.entry(*agent).or_default().peak = *private_bytes;
             }
             Event::Counts { agent, counts } => {
                 self.counts.insert(*agent, counts.clone());

@@ -7,8 +7,8 @@ pub mod errno;
 pub mod given;
 pub mod handover;
 pub mod hold;
-pub mod life;
-pub mod mail;
+pub mod run_loop;
+pub mod stdio;
 pub mod opener;
 pub mod out_of_sight;
 #[cfg(test)]
@@ -52,11 +52,11 @@ pub enum Order {
     /// Reactor: say your counts now, and not only when it is time.
     Tell,
     /// Say how much private memory you use.
-    Weigh,
+    MeasureMemory,
     /// Swarm: watch every connection, and make the planned traffic.
     Hold,
     /// Swarm: no more traffic; wait for what is on its way, look at every connection once more.
-    Rest,
+    Quiesce,
     /// Reactor: whether the other side closes in order now. A reset is not in order.
     RoundEnds {
         going_on: bool,
@@ -111,7 +111,7 @@ pub enum Word {
     },
     /// All counts so far, sent when they have changed.
     Counts(Counts),
-    Weight {
+    Memory {
         private_bytes: Option<u64>,
     },
     /// Reactor: this one accepts now.
@@ -125,7 +125,7 @@ pub enum Word {
         latencies: Vec<(u64, u64)>,
     },
     /// Swarm: at rest, with the latencies of its echoes that it has not told yet.
-    Rested {
+    Quiesced {
         latencies: Vec<(u64, u64)>,
     },
     /// The answer to a call.

@@ -44,7 +44,7 @@ pub fn run(command: Command) -> Result<Exit> {
         }),
         Command::Schema(args) => print_json(&args.of.schema()),
         Command::Completions(args) => completions::run(&args),
-        Command::Agent(cell) => agent::life::run(&cell),
+        Command::Agent(cell) => agent::run_loop::run(&cell),
         Command::Steward(args) => steward(&args),
         Command::Docs(args) => docs::run(&args),
         Command::Man(args) => docs::man(&args),

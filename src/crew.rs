@@ -66,11 +66,11 @@ impl Crew {
         let Some(member) = self.members.get_mut(&agent) else { return };
         member.ramping |= matches!(order, Order::Connect { .. });
         // Told to rest, it connects no more.
-        member.ramping &= *order != Order::Rest;
+        member.ramping &= *order != Order::Quiesce;
         member.draining |= *order == Order::Drain;
         member.owes_answer |= matches!(
             order,
-            Order::Call | Order::Weigh | Order::Rest | Order::RoundEnds { .. } | Order::Ending
+            Order::Call | Order::MeasureMemory | Order::Quiesce | Order::RoundEnds { .. } | Order::Ending
         );
         let Some(orders) = member.orders.as_mut() else { return };
         order.write_to(orders).await;
@@ -93,7 +93,7 @@ impl Crew {
         member.silent = false;
         match word {
             Word::Ready { .. } => member.ready = true,
-            Word::Weight { .. } | Word::Rested { .. } | Word::Expecting | Word::Here => {
+            Word::Memory { .. } | Word::Quiesced { .. } | Word::Expecting | Word::Here => {
                 member.owes_answer = false;
             }
             Word::Ramped => member.ramping = false,
@@ -104,7 +104,7 @@ impl Crew {
     }
 
     /// An agent has ended. True: it was ramping, so the next may begin.
-    pub fn bury(&mut self, agent: AgentId, how: &str, planned: bool) -> bool {
+    pub fn mark_ended(&mut self, agent: AgentId, how: &str, planned: bool) -> bool {
         let Some(member) = self.members.get_mut(&agent) else { return false };
         member.ended = true;
         member.orders = None;

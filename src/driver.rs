@@ -23,7 +23,7 @@ use crate::journal::Journal;
 use crate::kernel::proc::LogMark;
 use crate::observe::{Depth, Seen};
 use crate::plan::Plan;
-use crate::spec::Blow;
+use crate::spec::FaultAction;
 use crate::teardown::Outcome;
 use crate::units::Ports;
 
@@ -109,16 +109,16 @@ pub trait Driver {
     async fn sample(&mut self, depth: Depth) -> Seen;
 
     /// Breaks a part of the lab on purpose, or makes it whole again. Nothing that is not the lab's is touched.
-    async fn strike(&mut self, plan: &Plan, part: Part, blow: Blow) -> Result<()>;
+    async fn strike(&mut self, plan: &Plan, part: Part, action: FaultAction) -> Result<()>;
 
     /// Takes the ways between the nodes away, so that closing a connection costs no packet.
-    async fn part(&mut self, plan: &Plan) -> Result<()>;
+    async fn cut_routes(&mut self, plan: &Plan) -> Result<()>;
 
     /// Takes everything down. Agents have been let go of by now, but may still be there.
     async fn down(&mut self) -> Result<Outcome>;
 
     /// A way to see what still stands while it is being taken down.
-    fn lookout(&self) -> Box<dyn Fn() -> Remains>;
+    fn watch_remains(&self) -> Box<dyn Fn() -> Remains>;
 
     /// What the kernels of machines said of agents, where that was learnt only on the way down.
     fn learnt(&mut self) -> Vec<(AgentId, String)> {

@@ -92,7 +92,7 @@ pub enum Event {
         open: u64,
         per_second: u64,
     },
-    Weight {
+    AgentMemory {
         agent: AgentId,
         private_bytes: Option<u64>,
     },

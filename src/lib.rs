@@ -38,7 +38,7 @@ pub mod progress;
 pub mod record;
 pub mod report;
 pub mod rootless;
-pub mod say;
+pub mod stderr;
 
 pub mod cli;
 pub mod commands;

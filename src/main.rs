@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use c1m_lab::cli::Cli;
 use c1m_lab::commands;
 use c1m_lab::exit::Exit;
-use c1m_lab::say::say;
+use c1m_lab::stderr::print_line;
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     match commands::run(cli.command) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            say(format!("error: {error}"));
+            print_line(format!("error: {error}"));
             error.exit.into()
         }
     }

@@ -1,7 +1,7 @@
 //! What the kernel counts: on the host, in each node, for each agent, as deltas and levels.
 
 mod agent;
-mod eyes;
+mod probes;
 mod file;
 mod history;
 mod host;
@@ -17,12 +17,12 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use agent::AgentEyes;
-pub use eyes::Eyes;
+pub use agent::AgentProbes;
 pub use history::{History, Track};
-pub use host::HostEyes;
+pub use host::HostProbes;
 pub use machines::Machines;
-pub use node::{NodeEyes, Seat};
+pub use node::{NodeProbes, ProbedNode};
+pub use probes::Probes;
 pub use watch::{Cost, Watch};
 
 pub type Values = BTreeMap<String, u64>;

@@ -33,7 +33,7 @@ use crate::cause::Causes;
 use crate::units::{Bytes, Count, Period, PortRange, Ports, Rate, Share};
 
 pub use client_ports::ClientPorts;
-pub use faults::{Blow, FaultSpec, Moment};
+pub use faults::{FaultAction, FaultSpec, Moment};
 pub use load::{LARGEST_FILE, Lab, load, parse};
 pub use machines::{DriverKind, MachineMemory, MachineSpec, MachinesSpec};
 pub use network::{FamilySpec, NatSpec, NetworkKind, NetworkSpec};

@@ -5,9 +5,9 @@
 //! connection that dropped.
 
 mod copy;
-mod duty;
+mod handler;
 pub mod fingerprint;
-mod post;
+mod stdio;
 pub mod words;
 
 use futures::StreamExt;
@@ -19,9 +19,9 @@ use crate::error::{Attempt, Result};
 use crate::exit::Exit;
 use crate::journal;
 use crate::kernel::proc;
-use crate::say::say;
-use duty::{Duty, Voices};
-use post::Post;
+use crate::stderr::print_line;
+use handler::{Handler, Voices};
+use stdio::StewardStdio;
 use words::{Ask, Hello, Process, Tell};
 
 pub async fn run(args: &StewardArgs) -> Result<Exit> {
@@ -29,24 +29,24 @@ pub async fn run(args: &StewardArgs) -> Result<Exit> {
         copy::forget(folder);
     }
     outlive_agents();
-    let mut ends = Ends::listen()?;
-    let mut post = Post::open().attempt(Exit::Host, || "reading what the runner asks".to_owned())?;
-    post.tell(Tell::Hello(Box::new(hello(args.reached.as_deref()))));
-    let mut duty = Duty::default();
+    let mut ends = EndSignals::listen()?;
+    let mut stdio = StewardStdio::open().attempt(Exit::Host, || "reading what the runner asks".to_owned())?;
+    stdio.tell(Tell::Hello(Box::new(hello(args.reached.as_deref()))));
+    let mut handler = Handler::default();
     loop {
-        match next(&mut ends, &mut post, &mut duty.heard).await {
-            Came::Ask(ask) => obey(&mut duty, &post, ask).await,
-            Came::Heard(agent, heard) => post.tell(Tell::Heard { agent, heard }),
-            Came::Silence if post.has_unread() => {}
+        match next(&mut ends, &mut stdio, &mut handler.heard).await {
+            Came::Ask(ask) => obey(&mut handler, &stdio, ask).await,
+            Came::Heard(agent, heard) => stdio.tell(Tell::Heard { agent, heard }),
+            Came::Silence if stdio.has_unread() => {}
             Came::Silence => {
-                say(format!("no word from the runner for {} s", post::SILENCE.as_secs()));
+                print_line(format!("no word from the runner for {} s", stdio::SILENCE.as_secs()));
                 break;
             }
             Came::End => break,
         }
     }
     // Nobody is left to be told how this went; what could not be undone stays in the journal.
-    let left = duty.leave().await;
+    let left = handler.leave().await;
     Ok(if left { Exit::Leftover } else { Exit::Done })
 }
 
@@ -61,24 +61,24 @@ enum Came {
 
 /// Words that have come are taken before time is said to be over, however late anyone looks; and agents that never stop
 /// talking keep neither from being noticed.
-async fn next(ends: &mut Ends, post: &mut Post, heard: &mut Voices) -> Came {
-    let patience_ends = post.patience_ends();
+async fn next(ends: &mut EndSignals, stdio: &mut StewardStdio, heard: &mut Voices) -> Came {
+    let patience_ends = stdio.patience_ends();
     tokio::select! {
         biased;
         () = ends.next() => Came::End,
-        ask = post.next() => ask.map_or(Came::End, Came::Ask),
+        ask = stdio.next() => ask.map_or(Came::End, Came::Ask),
         () = tokio::time::sleep_until(patience_ends) => Came::Silence,
         Some((agent, heard)) = heard.next() => Came::Heard(agent, heard),
     }
 }
 
 /// The signals that end a steward.
-struct Ends([Signal; 3]);
+struct EndSignals([Signal; 3]);
 
-impl Ends {
-    fn listen() -> Result<Ends> {
+impl EndSignals {
+    fn listen() -> Result<EndSignals> {
         let listen = |kind| signal(kind).attempt(Exit::Broke, || "listening for signals".to_owned());
-        Ok(Ends([
+        Ok(EndSignals([
             listen(SignalKind::terminate())?,
             listen(SignalKind::hangup())?,
             listen(SignalKind::interrupt())?,
@@ -95,22 +95,24 @@ impl Ends {
     }
 }
 
-async fn obey(duty: &mut Duty, post: &Post, ask: Ask) {
+async fn obey(handler: &mut Handler, stdio: &StewardStdio, ask: Ask) {
     let answer = match ask {
         Ask::Time => Ok(Tell::Time { unix_us: unix_us() }),
-        Ask::Prepare(preparation) => duty.prepare(*preparation).await.map(|found| Tell::Prepared { found }),
-        Ask::Start { agents } => duty.start(agents).map(|processes| Tell::Started { processes }),
-        Ask::Order { agent, order } => return duty.order(agent, &order).await,
-        Ask::LetGo { agent } => return duty.let_go(agent),
-        Ask::Strike { agent, blow } => duty.strike(agent, blow).map(|()| Tell::Struck),
+        Ask::Prepare(preparation) => {
+            handler.prepare(*preparation).await.map(|found| Tell::Prepared { found })
+        }
+        Ask::Start { agents } => handler.start(agents).map(|processes| Tell::Started { processes }),
+        Ask::Order { agent, order } => return handler.order(agent, &order).await,
+        Ask::LetGo { agent } => return handler.let_go(agent),
+        Ask::Strike { agent, action } => handler.strike(agent, action).map(|()| Tell::Struck),
         Ask::Said { of } => {
             let said = |(pid, since): Process| proc::line_about(pid, &since?);
             Ok(Tell::Said { lines: of.into_iter().map(said).collect() })
         }
-        Ask::Look { depth } => Ok(Tell::Seen(Box::new(duty.look(depth)))),
-        Ask::Down { lab } => duty.down(&lab).await.map(Tell::Down),
+        Ask::Look { depth } => Ok(Tell::Seen(Box::new(handler.look(depth)))),
+        Ask::Down { lab } => handler.down(&lab).await.map(Tell::Down),
     };
-    post.tell(answer.unwrap_or_else(|error| Tell::Failed(error.into())));
+    stdio.tell(answer.unwrap_or_else(|error| Tell::Failed(error.into())));
 }
 
 /// By this machine's clock.
@@ -159,13 +161,13 @@ mod tests {
     #[test]
     fn words_that_have_come_are_taken_however_late() {
         paused(async {
-            let mut ends = Ends::listen().expect("signals");
+            let mut ends = EndSignals::listen().expect("signals");
             for _ in 0..100 {
                 let (ask, asks) = unbounded();
-                let mut post = Post::of(asks);
-                tokio::time::sleep(2 * post::SILENCE).await;
+                let mut stdio = StewardStdio::of(asks);
+                tokio::time::sleep(2 * stdio::SILENCE).await;
                 ask.unbounded_send(Ask::Time).expect("it is open");
-                let came = next(&mut ends, &mut post, &mut chatter()).await;
+                let came = next(&mut ends, &mut stdio, &mut chatter()).await;
                 assert!(matches!(came, Came::Ask(Ask::Time)));
             }
         });
@@ -174,12 +176,12 @@ mod tests {
     #[test]
     fn silence_is_noticed_however_much_agents_talk() {
         paused(async {
-            let mut ends = Ends::listen().expect("signals");
+            let mut ends = EndSignals::listen().expect("signals");
             let (_ask, asks) = unbounded();
-            let (mut post, mut voices) = (Post::of(asks), chatter());
-            assert!(matches!(next(&mut ends, &mut post, &mut voices).await, Came::Heard(..)));
-            tokio::time::sleep(post::SILENCE).await;
-            assert!(matches!(next(&mut ends, &mut post, &mut voices).await, Came::Silence));
+            let (mut stdio, mut voices) = (StewardStdio::of(asks), chatter());
+            assert!(matches!(next(&mut ends, &mut stdio, &mut voices).await, Came::Heard(..)));
+            tokio::time::sleep(stdio::SILENCE).await;
+            assert!(matches!(next(&mut ends, &mut stdio, &mut voices).await, Came::Silence));
         });
     }
 }

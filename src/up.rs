@@ -138,7 +138,7 @@ impl<'a, D: Driver> Run<'a, D> {
             return;
         }
         let began = self.begin(Phase::Hold);
-        self.weigh().await;
+        self.measure_memory().await;
         self.sample(Moment::Peak).await;
         self.faults_begin(FaultMoment::Hold).await;
         if !self.nobody_serves() {
@@ -155,14 +155,14 @@ impl<'a, D: Driver> Run<'a, D> {
         self.rest().await;
     }
 
-    async fn weigh(&mut self) {
-        self.crew.order_all(crew::everyone, &Order::Weigh).await;
+    async fn measure_memory(&mut self) {
+        self.crew.order_all(crew::everyone, &Order::MeasureMemory).await;
         self.hear_answers(PROMPT).await;
     }
 
     /// Waits for the last echoes, and looks at every connection once more.
     async fn rest(&mut self) {
-        self.crew.order_all(crew::swarms, &Order::Rest).await;
+        self.crew.order_all(crew::swarms, &Order::Quiesce).await;
         self.hear_answers(self.plan.ramp.timeout + PROMPT).await;
     }
 
@@ -191,7 +191,7 @@ impl<'a, D: Driver> Run<'a, D> {
             // Between machines the ways stay: nobody closes before everyone knows.
             self.hear_answers(PROMPT).await;
         }
-        if let Err(error) = self.driver.part(self.plan).await {
+        if let Err(error) = self.driver.cut_routes(self.plan).await {
             self.log.tell(Event::Broke { why: error.to_string() });
         }
         self.wake_the_stopped().await;
@@ -230,14 +230,14 @@ impl<'a, D: Driver> Run<'a, D> {
     async fn take_down(&mut self) -> Result<Outcome> {
         // This may take a while, in which nothing else is told.
         self.log.flush();
-        let lookout = self.driver.lookout();
+        let watch_remains = self.driver.watch_remains();
         let down = self.driver.down();
         tokio::pin!(down);
         loop {
             tokio::select! {
                 outcome = &mut down => return outcome,
                 signal = self.interrupts.next() => {
-                    pump::ignore(signal, &mut self.interrupts, &self.crew, self.log, &lookout);
+                    pump::ignore(signal, &mut self.interrupts, &self.crew, self.log, &watch_remains);
                 }
             }
         }

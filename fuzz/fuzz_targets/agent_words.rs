@@ -34,8 +34,8 @@ fn event(agent: AgentId, word: Word) -> Option<Event> {
     match word {
         Word::Ready { nofile, private_bytes, .. } => Some(Event::AgentReady { agent, nofile, private_bytes }),
         Word::Counts(counts) => Some(Event::Counts { agent, counts }),
-        Word::Weight { private_bytes } => Some(Event::Weight { agent, private_bytes }),
-        Word::Rested { latencies } | Word::Latencies { latencies } => Some(Event::Latencies { latencies }),
+        Word::Memory { private_bytes } => Some(Event::AgentMemory { agent, private_bytes }),
+        Word::Quiesced { latencies } | Word::Latencies { latencies } => Some(Event::Latencies { latencies }),
         Word::Failed { why } => Some(Event::AgentEnded { agent, how: why, planned: false }),
         Word::Accepting | Word::Full | Word::Expecting | Word::Ramped | Word::Drained => None,
     }

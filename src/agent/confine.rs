@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets, CpuSet, Gid, Uid};
 use serde::{Deserialize, Serialize};
 
-use super::given::{Ends, Given};
+use super::given::{ChainEnds, Given};
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::kernel::netns;
@@ -63,7 +63,7 @@ impl Cell {
 
     /// Enters the cell. The order matters: each step needs a privilege that a later one gives up. Returns the ways
     /// to other agents that were given with it.
-    pub fn enter(&self) -> Result<Ends> {
+    pub fn enter(&self) -> Result<ChainEnds> {
         close_inherited();
         be_the_first_to_go();
         let what = || "taking the descriptors that an agent is given".to_owned();

@@ -21,12 +21,12 @@ const MOST: usize = 3;
 #[derive(Debug, Default)]
 pub struct Given {
     pub namespace: Option<OwnedFd>,
-    pub ends: Ends,
+    pub ends: ChainEnds,
 }
 
 /// A reactor's ends of two socket pairs.
 #[derive(Debug, Default)]
-pub struct Ends {
+pub struct ChainEnds {
     /// To the reactor before it in the chain.
     pub before: Option<UnixStream>,
     /// To the one after it.
@@ -70,7 +70,7 @@ impl Given {
         let mut next = |kind| if kinds[0] & kind == 0 { None } else { descriptors.next() };
         Ok(Given {
             namespace: next(NAMESPACE),
-            ends: Ends {
+            ends: ChainEnds {
                 before: next(BEFORE).map(UnixStream::from),
                 after: next(AFTER).map(UnixStream::from),
             },
@@ -92,7 +92,7 @@ mod tests {
             let copy = |kind: u8| (kinds & kind != 0).then(|| near.try_clone().expect("a copy"));
             let given = Given {
                 namespace: copy(NAMESPACE).map(OwnedFd::from),
-                ends: Ends { before: copy(BEFORE), after: copy(AFTER) },
+                ends: ChainEnds { before: copy(BEFORE), after: copy(AFTER) },
             };
             given.send(&ours).expect("it is sent");
             drop(given);

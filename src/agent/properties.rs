@@ -9,7 +9,7 @@ const LINES: [&str; 5] = [
     r#"{"do":"reactor","addresses":["10.99.0.1","fd00::1"],"ports":"9900-9909","backlog":9,"capacity":8,"chain":"a","place":0}"#,
     r#"{"do":"swarm","tuples":{"sources":{"first":"10.99.0.33","count":16},"source_ports":"1024-65535","server":"10.99.0.1","server_ports":"80"},"first":0,"count":5,"round_step":5,"rounds":1,"window":2,"timeout_ms":10,"rate":null,"echo":{"every_ms":5,"size":64}}"#,
     r#"{"is":"counts","tried":10,"failed":[{"operation":"connect","errno":"EIO","count":18446744073709551615},{"operation":"connect","errno":"EIO","count":1}],"echo":{"sent":4,"answered":3,"wrong":0,"skipped":1}}"#,
-    r#"{"is":"rested","latencies":[[122,6000],[371,82]]}"#,
+    r#"{"is":"quiesced","latencies":[[122,6000],[371,82]]}"#,
     r#"{"is":"ready","pid":7,"nofile":5006,"private_bytes":null}"#,
 ];
 

@@ -22,7 +22,7 @@ use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::plan::Talk;
 use crate::plan::tuples::{Addresses, Tuples};
-use crate::say::say;
+use crate::stderr::print_line;
 use crate::units::{Family, PortRange, Ports, grouped};
 use causes::{AtPort, Tried};
 use interrupts::Interrupts;
@@ -232,7 +232,7 @@ fn hold(swarm: &mut Swarm, hold: Option<Duration>, interrupts: &Interrupts) -> s
     while until.is_none_or(|until| Instant::now() < until) && !interrupts.pressed() {
         if swarm.counts().open == 0 {
             let what = if lost > 0 { "every connection has ended" } else { "nothing is connected" };
-            say(format!("{what}: there is nothing to hold"));
+            print_line(format!("{what}: there is nothing to hold"));
             break;
         }
         while passes.is_due() {

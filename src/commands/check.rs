@@ -23,7 +23,7 @@ enum State {
 }
 
 #[derive(Debug, Serialize)]
-struct Row {
+struct CheckRow {
     what: String,
     is: String,
     state: State,
@@ -32,8 +32,8 @@ struct Row {
 }
 
 #[derive(Serialize)]
-struct Checked<'a> {
-    rows: &'a [Row],
+struct CheckResult<'a> {
+    rows: &'a [CheckRow],
     host: &'a Host,
     refusal: Option<String>,
 }
@@ -48,7 +48,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit> {
     let (plan, refusal) = match planned {
         Some(Ok(Planned::Plan(plan, _))) => (Some(*plan), None),
         Some(Ok(Planned::Unasked(machines))) => {
-            unasked = Some(Row { state: State::Unknown, ..row("machines", &machines.in_short()) });
+            unasked = Some(CheckRow { state: State::Unknown, ..row("machines", &machines.in_short()) });
             (None, None)
         }
         // What is wrong with the file is no fact about the host.
@@ -59,7 +59,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit> {
     let mut rows = rows(&host, plan.as_ref());
     rows.extend(unasked);
     if args.json {
-        print_json(&Checked {
+        print_json(&CheckResult {
             rows: &rows,
             host: &host,
             refusal: refusal.as_ref().map(ToString::to_string),
@@ -74,7 +74,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit> {
     Ok(if cannot { Exit::Host } else { Exit::Done })
 }
 
-fn line(row: &Row) -> String {
+fn line(row: &CheckRow) -> String {
     let state = match row.state {
         State::Ok => "ok",
         State::WillBeRaised => "will be raised",
@@ -88,7 +88,7 @@ fn line(row: &Row) -> String {
     line
 }
 
-fn rows(host: &Host, plan: Option<&Plan>) -> Vec<Row> {
+fn rows(host: &Host, plan: Option<&Plan>) -> Vec<CheckRow> {
     let mut rows = vec![row("kernel", &host.kernel), row("processors", &host.machine_cpus.to_string())];
     rows.extend(capabilities(host));
     rows.push(descriptors(host));
@@ -100,11 +100,11 @@ fn rows(host: &Host, plan: Option<&Plan>) -> Vec<Row> {
     rows
 }
 
-fn row(what: &str, is: &str) -> Row {
-    Row { what: what.to_owned(), is: is.to_owned(), state: State::Ok, remedy: None }
+fn row(what: &str, is: &str) -> CheckRow {
+    CheckRow { what: what.to_owned(), is: is.to_owned(), state: State::Ok, remedy: None }
 }
 
-fn capabilities(host: &Host) -> Vec<Row> {
+fn capabilities(host: &Host) -> Vec<CheckRow> {
     let rootless = host.uid != 0 && rootless::is_likely();
     let instead = rootless.then_some("the lab is made in a user namespace of its own");
     let stay =
@@ -137,7 +137,7 @@ fn capabilities(host: &Host) -> Vec<Row> {
     needed.into_iter().map(one).collect()
 }
 
-fn descriptors(host: &Host) -> Row {
+fn descriptors(host: &Host) -> CheckRow {
     let most = crate::plan::processes::most_descriptors(host);
     let limit = |value: u64| if value == u64::MAX { "unlimited".to_owned() } else { grouped(value) };
     let is = format!("soft {}, hard {}", limit(host.nofile.soft), limit(host.nofile.hard));
@@ -150,7 +150,7 @@ fn descriptors(host: &Host) -> Row {
 }
 
 /// In a container they are another's to decide on.
-fn host_settings(host: &Host) -> Row {
+fn host_settings(host: &Host) -> CheckRow {
     let is = match (host.settings_writable, host.uid) {
         (true, _) => "can be raised for a run, and are put back",
         (false, 0) => {
@@ -162,7 +162,7 @@ fn host_settings(host: &Host) -> Row {
 }
 
 /// Settings that decide how far a run gets; those a plan moves are told with where to.
-fn settings(host: &Host, plan: Option<&Plan>) -> Vec<Row> {
+fn settings(host: &Host, plan: Option<&Plan>) -> Vec<CheckRow> {
     let known = [
         ("fs.nr_open", "the most descriptors of one process"),
         ("fs.file-max", "open files of the whole machine"),
@@ -189,12 +189,12 @@ fn settings(host: &Host, plan: Option<&Plan>) -> Vec<Row> {
     let others = plan.iter().flat_map(|plan| &plan.host_settings);
     for setting in others.filter(|setting| known.iter().all(|(key, _)| *key != setting.key)) {
         let is = format!("{} → {} ({})", setting.from, setting.to, setting.why);
-        rows.push(Row { state: State::WillBeRaised, ..row(&setting.key, &is) });
+        rows.push(CheckRow { state: State::WillBeRaised, ..row(&setting.key, &is) });
     }
     rows
 }
 
-fn memory(host: &Host, plan: Option<&Plan>) -> Row {
+fn memory(host: &Host, plan: Option<&Plan>) -> CheckRow {
     let available =
         format!("{} available of {}", human_bytes(host.memory_to_use()), human_bytes(host.memory.total));
     match plan {
@@ -204,7 +204,7 @@ fn memory(host: &Host, plan: Option<&Plan>) -> Row {
 }
 
 /// Another lab, and what it is still to take of what there is.
-fn beside(other: &Neighbour) -> Row {
+fn beside(other: &Neighbour) -> CheckRow {
     let (planned, unused) = (&other.planned, &other.unused);
     let is = format!(
         "has planned {} and {} agents; {} of it, {} files and {} processes and threads are not in use yet",
@@ -222,7 +222,7 @@ fn room(host: &Host) -> u64 {
     host.memory_to_use() / (crate::plan::memory::SERVER_END + crate::plan::memory::CLIENT_END)
 }
 
-fn cgroup(host: &Host, plan: Option<&Plan>) -> Row {
+fn cgroup(host: &Host, plan: Option<&Plan>) -> CheckRow {
     let version = match host.cgroup.version {
         Version::None => "none",
         Version::V1 => "version 1",
@@ -231,7 +231,7 @@ fn cgroup(host: &Host, plan: Option<&Plan>) -> Row {
     let wanted = plan.is_some_and(|plan| plan.nodes.iter().any(|node| node.memory_limit.is_some()));
     match &host.cgroup.can_limit {
         Ok(()) => row("memory cgroup", &format!("{version}; `limits: {{memory}}` can be set")),
-        Err(why) => Row {
+        Err(why) => CheckRow {
             state: if wanted { State::Cannot } else { State::Ok },
             remedy: wanted.then(|| "leave `limits: {memory}` out of the lab file".to_owned()),
             ..row("memory cgroup", &format!("{version}; `limits: {{memory}}` cannot be set: {why}"))
@@ -239,7 +239,7 @@ fn cgroup(host: &Host, plan: Option<&Plan>) -> Row {
     }
 }
 
-fn features(host: &Host, plan: Option<&Plan>) -> Vec<Row> {
+fn features(host: &Host, plan: Option<&Plan>) -> Vec<CheckRow> {
     let router = plan.and_then(|plan| plan.router.as_ref()).filter(|router| router.tracks);
     let mut needed = vec!["network_namespaces", "veth"];
     needed.extend(router.iter().flat_map(|_| ["nf_tables", "conntrack"]));

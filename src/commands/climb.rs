@@ -6,17 +6,17 @@ use crate::climb::{self, End, Ladder};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::report::folder::Folder;
-use crate::say::say;
 use crate::spec::{self, Override};
+use crate::stderr::print_line;
 use crate::units::grouped;
 
 pub fn run(args: &ClimbArgs) -> Result<Exit> {
     let sets = args.lab.set.iter().map(|set| Override::parse(set)).collect::<Result<Vec<_>>>()?;
     let lab = spec::load(&args.lab.file, &sets)?.spec;
     let folder = Folder::create(args.out.as_deref(), &format!("{}-climb", lab.name))?;
-    say(format!("{} · climb", lab.name));
-    say(String::new());
-    say(climb::head());
+    print_line(format!("{} · climb", lab.name));
+    print_line(String::new());
+    print_line(climb::head());
     let mut ladder = Ladder::default();
     loop {
         let step = ladder.rungs.len() + 1;
@@ -29,8 +29,8 @@ pub fn run(args: &ClimbArgs) -> Result<Exit> {
         }
         let goes_on = ladder.climb(&ended.report).is_some();
         if let Some(rung) = ladder.rungs.last() {
-            say(rung.line(step));
-            rung.remedies().for_each(say);
+            print_line(rung.line(step));
+            rung.remedies().for_each(print_line);
         }
         folder.write("ladder.json", &ladder)?;
         if !ended.report.left_behind.is_empty() {
@@ -40,7 +40,7 @@ pub fn run(args: &ClimbArgs) -> Result<Exit> {
             break;
         }
     }
-    say(String::new());
+    print_line(String::new());
     end(&ladder, &folder)
 }
 
@@ -64,12 +64,12 @@ fn end(ladder: &Ladder, folder: &Folder) -> Result<Exit> {
     let shown = folder.file("ladder.json");
     match &ladder.end {
         Some(End::Reached) => {
-            say(format!(" reached  all {} connections, in {steps} steps", grouped(ladder.asked)));
-            say(format!(" ladder   {}", shown.display()));
+            print_line(format!(" reached  all {} connections, in {steps} steps", grouped(ladder.asked)));
+            print_line(format!(" ladder   {}", shown.display()));
             Ok(Exit::Done)
         }
         Some(End::Stuck(why)) => {
-            say(format!(" ladder   {}", shown.display()));
+            print_line(format!(" ladder   {}", shown.display()));
             let reached = ladder.rungs.last().map_or(0, |rung| rung.reached);
             let what = format!("climbing to {} connections", grouped(ladder.asked));
             Err(Error::new(

@@ -7,8 +7,8 @@ use crate::driver::vagrant::Vagrant;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::journal::{self, Journal};
-use crate::say::say;
 use crate::spec::{self, DriverKind};
+use crate::stderr::print_line;
 use crate::teardown;
 
 pub fn run(args: &DownArgs) -> Result<Exit> {
@@ -17,7 +17,7 @@ pub fn run(args: &DownArgs) -> Result<Exit> {
     }
     let labs = which(args)?;
     if labs.is_empty() {
-        say("no lab stands");
+        print_line("no lab stands");
     }
     let mut exit = Exit::Done;
     for lab in labs {
@@ -59,14 +59,14 @@ fn which(args: &DownArgs) -> Result<Vec<String>> {
 /// A lab that runs is asked to end in order; what its runner leaves is then undone here.
 fn stop_runner(lab: &str) {
     let Some(header) = journal::look(lab).0.filter(journal::Header::is_running) else { return };
-    say(format!("{lab}: asking its runner, process {}, to stop", header.runner));
+    print_line(format!("{lab}: asking its runner, process {}, to stop", header.runner));
     teardown::stop_runner(&header);
 }
 
 pub fn take_down(lab: &str) -> Result<Exit> {
     stop_runner(lab);
     if !journal::labs().iter().any(|standing| standing == lab) {
-        say(format!("{lab}: down, by its own runner"));
+        print_line(format!("{lab}: down, by its own runner"));
         return Ok(Exit::Done);
     }
     let mut journal = Journal::open(lab)?;
@@ -74,21 +74,21 @@ pub fn take_down(lab: &str) -> Result<Exit> {
     let outcome = super::runtime()?.block_on(teardown::undo(&mut journal))?;
     for restored in &outcome.restored {
         match &restored.note {
-            Some(note) => say(format!("{}: {note}", restored.key)),
-            None => say(format!("{} is {} again", restored.key, restored.after)),
+            Some(note) => print_line(format!("{}: {note}", restored.key)),
+            None => print_line(format!("{} is {} again", restored.key, restored.after)),
         }
     }
     if outcome.left_behind.is_empty() {
         journal.end()?;
         match standing {
-            0 => say(format!("{lab}: down, nothing of it stood any more")),
-            1 => say(format!("{lab}: down, 1 change undone")),
-            more => say(format!("{lab}: down, {more} changes undone")),
+            0 => print_line(format!("{lab}: down, nothing of it stood any more")),
+            1 => print_line(format!("{lab}: down, 1 change undone")),
+            more => print_line(format!("{lab}: down, {more} changes undone")),
         }
         return Ok(Exit::Done);
     }
     for leftover in &outcome.left_behind {
-        say(format!("{lab}: left behind {}: {}", leftover.what, leftover.why));
+        print_line(format!("{lab}: left behind {}: {}", leftover.what, leftover.why));
     }
     Ok(Exit::Leftover)
 }

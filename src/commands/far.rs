@@ -7,8 +7,8 @@ use crate::driver::vagrant::{SshConfig, Vagrant};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::{Plan, machines};
-use crate::say::say;
 use crate::spec::{DriverKind, Lab, MachineSpec};
+use crate::stderr::print_line;
 
 /// A lab whose machines have been reached.
 pub struct Far {
@@ -35,10 +35,13 @@ pub async fn plan((mut lab, fit): (Lab, bool), file: &Path, here: &Host, idle: I
     if config.is_none()
         && let Some(config) = targets.iter().find_map(|(target, _)| target.ssh_config.as_ref())
     {
-        say(format!("the lab file has ssh use {}, which can run commands on this host", config.display()));
+        print_line(format!(
+            "the lab file has ssh use {}, which can run commands on this host",
+            config.display()
+        ));
     }
     let named: Vec<String> = targets.iter().map(|(one, _)| format!("{} ({})", one.node, one.ssh)).collect();
-    say(format!("reaching by ssh: {}", named.join(", ")));
+    print_line(format!("reaching by ssh: {}", named.join(", ")));
     let machines = Machines::reach(targets).await?;
     if fit {
         lab.spec.connections = machines::connections(&lab, here, &machines.found)?;
@@ -72,7 +75,7 @@ fn targets(lab: &Lab, file: &Path, config: Option<&SshConfig>) -> Vec<(Target, M
 
 fn ask_vagrant(lab: &Lab, file: &Path, idle: Idle) -> Result<SshConfig> {
     let vagrant = Vagrant::beside(file)?;
-    say(format!("asking Vagrant, which runs {} on this host", vagrant.file().display()));
+    print_line(format!("asking Vagrant, which runs {} on this host", vagrant.file().display()));
     let down = vagrant.not_running(&names(lab))?;
     if !down.is_empty() {
         let down: Vec<String> = down.iter().map(|(name, state)| format!("{name} ({state})")).collect();
@@ -84,7 +87,7 @@ fn ask_vagrant(lab: &Lab, file: &Path, idle: Idle) -> Result<SshConfig> {
                     vagrant.folder().display()
                 )));
         }
-        say(format!("bringing up {down}: `vagrant up` takes some minutes"));
+        print_line(format!("bringing up {down}: `vagrant up` takes some minutes"));
         vagrant.up()?;
     }
     vagrant.ssh_config()

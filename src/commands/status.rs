@@ -22,7 +22,7 @@ struct Status {
     /// A reboot ended it: at most host settings are left of it.
     rebooted: bool,
     age_seconds: Option<u64>,
-    nodes: Vec<Node>,
+    nodes: Vec<StandingNode>,
     processes: usize,
     /// TCP connections held in all client nodes.
     connections: Option<u64>,
@@ -31,7 +31,7 @@ struct Status {
 }
 
 #[derive(Debug, Serialize)]
-struct Node {
+struct StandingNode {
     namespace: String,
     tcp_sockets: Option<u64>,
 }
@@ -56,7 +56,7 @@ fn status(lab: &str) -> Status {
         standing.retain(|one| matches!(one.change, Change::Setting { .. }));
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let nodes: Vec<Node> = standing.iter().filter_map(node).collect();
+    let nodes: Vec<StandingNode> = standing.iter().filter_map(node).collect();
     let clients = nodes.iter().filter(|node| node.namespace.contains("-client-"));
     Status {
         lab: lab.to_owned(),
@@ -72,13 +72,13 @@ fn status(lab: &str) -> Status {
     }
 }
 
-fn node(standing: &Standing) -> Option<Node> {
+fn node(standing: &Standing) -> Option<StandingNode> {
     let Change::Namespace { name, .. } = &standing.change else { return None };
     // The counters need the rights to enter the namespace.
     let inside = netns::open(name)
         .ok()
         .and_then(|namespace| netns::inside_each([namespace.file()], |_| proc::sockstat()).pop()?.ok());
-    Some(Node { namespace: name.clone(), tcp_sockets: inside.map(|sockets| sockets.tcp_inuse) })
+    Some(StandingNode { namespace: name.clone(), tcp_sockets: inside.map(|sockets| sockets.tcp_inuse) })
 }
 
 fn is_live_process(standing: &Standing) -> bool {

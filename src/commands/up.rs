@@ -24,8 +24,8 @@ use crate::record::PlanRecord;
 use crate::report::folder::{self, Folder};
 use crate::report::{self, Report, junit, text};
 use crate::rootless;
-use crate::say::say;
 use crate::spec::Lab;
+use crate::stderr::print_line;
 use crate::teardown::Leftover;
 use crate::up::{Interrupts, Run};
 
@@ -61,7 +61,7 @@ pub struct Ended {
 /// A file that could not be written is no reason to withhold what the run came to.
 fn told<T>(written: Result<T>) -> Exit {
     let Err(error) = written else { return Exit::Done };
-    say(format!("error: {error}"));
+    print_line(format!("error: {error}"));
     Exit::Broke
 }
 
@@ -178,10 +178,10 @@ fn finish<D: Driver>(
     if show != Show::Quiet {
         // Of a lab that was never built only the error is worth a line.
         if failure.is_none() {
-            text::lines(&report).iter().for_each(say);
+            text::lines(&report).iter().for_each(print_line);
         }
         if let Ok(path) = &written {
-            say(format!(" report   {}", shortened(path)));
+            print_line(format!(" report   {}", shortened(path)));
         }
     }
     if args.json {
@@ -262,7 +262,7 @@ async fn live<D: Driver>(
     let never_built = failure.as_ref().map(|failure| failure.exit.code());
     log.tell(Event::Over { left_behind: left_behind.into_iter().collect(), never_built });
     if let Some(trouble) = &log.trouble {
-        say(format!("warning: not all events are in the run's folder: {trouble}"));
+        print_line(format!("warning: not all events are in the run's folder: {trouble}"));
     }
     let report = report::settle(plan, &log.account);
     (report, failure)

@@ -57,17 +57,17 @@ fn share_given_up(case: &Case, missing: &mut Missing, findings: &mut [(Cause, Fi
     }
 }
 
-/// Shares of `total` in proportion to the weights, none above its weight, and together as much as they can.
-fn in_proportion(total: u64, weights: &[u64]) -> Vec<u64> {
-    let sum: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
+/// Shares of `total` in proportion to the agent_memory, none above its weight, and together as much as they can.
+fn in_proportion(total: u64, agent_memory: &[u64]) -> Vec<u64> {
+    let sum: u128 = agent_memory.iter().map(|weight| u128::from(*weight)).sum();
     if sum == 0 {
-        return vec![0; weights.len()];
+        return vec![0; agent_memory.len()];
     }
     let total = u128::from(total).min(sum);
     let mut shares: Vec<u64> =
-        weights.iter().map(|weight| (total * u128::from(*weight) / sum) as u64).collect();
+        agent_memory.iter().map(|weight| (total * u128::from(*weight) / sum) as u64).collect();
     let mut rest = total as u64 - shares.iter().sum::<u64>();
-    for (share, weight) in shares.iter_mut().zip(weights) {
+    for (share, weight) in shares.iter_mut().zip(agent_memory) {
         let more = rest.min(1).min(weight - *share);
         *share += more;
         rest -= more;
@@ -93,11 +93,11 @@ mod tests {
         #[test]
         fn shares_add_up_and_stay_within_their_weights(
             total in 0_u64..1 << 40,
-            weights in prop::collection::vec(0_u64..1 << 40, 0..6),
+            agent_memory in prop::collection::vec(0_u64..1 << 40, 0..6),
         ) {
-            let shares = in_proportion(total, &weights);
-            prop_assert!(shares.iter().zip(&weights).all(|(share, weight)| share <= weight));
-            prop_assert_eq!(shares.iter().sum::<u64>(), total.min(weights.iter().sum()));
+            let shares = in_proportion(total, &agent_memory);
+            prop_assert!(shares.iter().zip(&agent_memory).all(|(share, weight)| share <= weight));
+            prop_assert_eq!(shares.iter().sum::<u64>(), total.min(agent_memory.iter().sum()));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use super::AgentId;
-use crate::agent::given::{Ends, Given};
+use crate::agent::given::{ChainEnds, Given};
 use crate::error::{Attempt, Result};
 use crate::exit::Exit;
 
@@ -18,11 +18,11 @@ pub struct Chain(BTreeMap<u32, UnixStream>);
 
 impl Chain {
     /// Nothing of them stays here: if the reactor dies, its neighbours see the end of the stream.
-    fn ends_of(&mut self, agent: AgentId) -> io::Result<Ends> {
-        let AgentId::Reactor(place) = agent else { return Ok(Ends::default()) };
+    fn ends_of(&mut self, agent: AgentId) -> io::Result<ChainEnds> {
+        let AgentId::Reactor(place) = agent else { return Ok(ChainEnds::default()) };
         let (after, of_next) = UnixStream::pair()?;
         self.0.insert(place.saturating_add(1), of_next);
-        Ok(Ends { before: self.0.remove(&place), after: Some(after) })
+        Ok(ChainEnds { before: self.0.remove(&place), after: Some(after) })
     }
 
     /// What an agent is given when it is started: its ends, and the namespace that it is to enter, by the descriptor that

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::observe::{Depth, Seen};
 use crate::plan::Plan;
-use crate::spec::Blow;
+use crate::spec::FaultAction;
 use crate::teardown::Outcome;
 
 /// What happens when an agent is given an order; it may make any agent speak.
@@ -139,19 +139,19 @@ impl Driver for MockDriver {
         Seen::default()
     }
 
-    async fn strike(&mut self, _: &Plan, part: Part, blow: Blow) -> Result<()> {
+    async fn strike(&mut self, _: &Plan, part: Part, action: FaultAction) -> Result<()> {
         self.note(match part {
-            Part::Agent(agent) => format!("{blow:?} {agent}"),
-            Part::Link(node) => format!("{blow:?} of node {node}"),
-            Part::Ports(ref ports) => format!("{blow:?} of ports {ports}"),
+            Part::Agent(agent) => format!("{action:?} {agent}"),
+            Part::Link(node) => format!("{action:?} of node {node}"),
+            Part::Ports(ref ports) => format!("{action:?} of ports {ports}"),
         });
-        if let (Part::Agent(agent), Blow::Kill) = (part, blow) {
+        if let (Part::Agent(agent), FaultAction::Kill) = (part, action) {
             self.world.borrow_mut().voices.end(agent, "signal 9");
         }
         Ok(())
     }
 
-    async fn part(&mut self, _: &Plan) -> Result<()> {
+    async fn cut_routes(&mut self, _: &Plan) -> Result<()> {
         self.note("part");
         Ok(())
     }
@@ -162,7 +162,7 @@ impl Driver for MockDriver {
         Ok(Outcome::default())
     }
 
-    fn lookout(&self) -> Box<dyn Fn() -> Remains> {
+    fn watch_remains(&self) -> Box<dyn Fn() -> Remains> {
         Box::new(|| Remains { namespaces: 2, cgroups: 1, settings: 0 })
     }
 

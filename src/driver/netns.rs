@@ -16,9 +16,9 @@ use crate::kernel::netlink::{End, LOOPBACK, Netlink, Opened, Request};
 use crate::kernel::netns::{self, Namespace};
 use crate::kernel::nftables::{self, Translation};
 use crate::kernel::{cgroup, proc, sysctl};
-use crate::observe::{Depth, Eyes, Seat, Seen};
+use crate::observe::{Depth, ProbedNode, Probes, Seen};
 use crate::plan::{Home, LinkEnd, Nat, Node, Plan, Role, Router};
-use crate::spec::Blow;
+use crate::spec::FaultAction;
 use crate::teardown::{self, Outcome};
 use crate::units::Family;
 
@@ -39,7 +39,7 @@ pub struct NetnsDriver {
     /// The process of each agent, and since when it is there.
     agents: BTreeMap<AgentId, (u32, u64)>,
     /// What they have open keeps the namespaces in being: closed before the way down.
-    eyes: Option<Eyes>,
+    probes: Option<Probes>,
 }
 
 impl NetnsDriver {
@@ -51,7 +51,7 @@ impl NetnsDriver {
             chain: Chain::default(),
             cgroups: BTreeMap::new(),
             agents: BTreeMap::new(),
-            eyes: None,
+            probes: None,
         }
     }
 
@@ -71,7 +71,7 @@ impl NetnsDriver {
         let ids = self.journal.intend(nodes.iter().map(|node| change(node, None)).collect())?;
         let orders: Vec<_> = nodes
             .iter()
-            .map(|node| netns::Order { name: &node.namespace, ehash_entries: node.ehash_entries })
+            .map(|node| netns::NamespaceOrder { name: &node.namespace, ehash_entries: node.ehash_entries })
             .collect();
         let staging = self.journal.staging();
         std::fs::create_dir_all(&staging).attempt(Exit::Host, || format!("making {}", staging.display()))?;
@@ -91,7 +91,7 @@ impl NetnsDriver {
 
     /// The pairs of each node in which links come together, in one batch made there: an older kernel, as 6.1, looks
     /// for an index that is taken in the namespace it is asked from, and the host has links of its own.
-    async fn tie(&self, plan: &Plan) -> Result<()> {
+    async fn make_pairs(&self, plan: &Plan) -> Result<()> {
         let runtime = tokio::runtime::Handle::current();
         let hubs: BTreeSet<usize> = plan.links.iter().map(|link| link.ends[0].node).collect();
         let files = hubs.iter().map(|hub| self.namespaces[*hub].file());
@@ -109,7 +109,7 @@ impl NetnsDriver {
         if plan.subnets.iter().any(|subnet| subnet.family() == Family::Ipv6) {
             self.quiet_ipv6(plan)?;
         }
-        self.tie(plan).await?;
+        self.make_pairs(plan).await?;
         let runtime = tokio::runtime::Handle::current();
         let opened = netns::inside_each(self.namespaces.iter().map(Namespace::file), |node| {
             if let Some(router) = plan.router.as_ref().filter(|router| router.node == node && router.tracks) {
@@ -142,15 +142,15 @@ impl NetnsDriver {
         Ok(())
     }
 
-    fn open_eyes(&mut self, plan: &Plan) -> Result<()> {
+    fn open_probes(&mut self, plan: &Plan) -> Result<()> {
         let version = self.host_cgroup.version;
-        let seat = |(index, node): (usize, &Node)| Seat {
+        let probed = |(index, node): (usize, &Node)| ProbedNode {
             name: node.name.clone(),
             cgroup: self.cgroups.get(&index).map(|path| (version, path.clone())),
         };
-        let seats = plan.nodes.iter().enumerate().map(seat);
-        let eyes = Eyes::open(seats.zip(self.namespaces.iter().map(Namespace::file)));
-        self.eyes = Some(eyes.attempt(Exit::Host, || "looking into the namespaces".to_owned())?);
+        let probed = plan.nodes.iter().enumerate().map(probed);
+        let probes = Probes::open(probed.zip(self.namespaces.iter().map(Namespace::file)));
+        self.probes = Some(probes.attempt(Exit::Host, || "looking into the namespaces".to_owned())?);
         Ok(())
     }
 
@@ -187,7 +187,7 @@ impl Driver for NetnsDriver {
         self.make_cgroups(plan)?;
         self.make_namespaces(&plan.nodes)?;
         self.connect(plan).await?;
-        self.open_eyes(plan)?;
+        self.open_probes(plan)?;
         Ok(Built {
             machines: 0,
             namespaces: plan.nodes.len(),
@@ -218,8 +218,8 @@ impl Driver for NetnsDriver {
             let start_time = proc::start_time(Some(one.pid)).unwrap_or(0);
             changes.push(Change::Process { name: agent.to_string(), pid: one.pid, start_time });
             self.agents.insert(*agent, (one.pid, start_time));
-            if let Some(eyes) = &mut self.eyes {
-                eyes.add_agent(agent.to_string(), one.pid);
+            if let Some(probes) = &mut self.probes {
+                probes.add_agent(agent.to_string(), one.pid);
             }
             started.push(one);
         }
@@ -227,18 +227,18 @@ impl Driver for NetnsDriver {
         Ok(started)
     }
 
-    async fn strike(&mut self, plan: &Plan, part: Part, blow: Blow) -> Result<()> {
+    async fn strike(&mut self, plan: &Plan, part: Part, action: FaultAction) -> Result<()> {
         match part {
             Part::Agent(agent) => {
                 let Some((pid, since)) = self.agents.get(&agent).copied() else {
                     return Err(Error::broke(format!("striking {agent}"), "it was not started yet"));
                 };
-                process::strike((pid, since), blow);
+                process::strike((pid, since), action);
                 Ok(())
             }
             Part::Ports(ports) => strike::reset(plan, &self.namespaces[0], &ports),
             Part::Link(client) => {
-                let up = blow == Blow::LinkUp;
+                let up = action == FaultAction::LinkUp;
                 let runtime = tokio::runtime::Handle::current();
                 // At the client nothing is seen of it: its packets go into a cable with no other end.
                 let Some(end) = strike::far_end(plan, client) else { return Ok(()) };
@@ -255,7 +255,7 @@ impl Driver for NetnsDriver {
         }
     }
 
-    async fn part(&mut self, plan: &Plan) -> Result<()> {
+    async fn cut_routes(&mut self, plan: &Plan) -> Result<()> {
         let runtime = tokio::runtime::Handle::current();
         let files = self.namespaces.iter().map(Namespace::file);
         let opened = netns::inside_each(files, |_| Opened::here(&runtime));
@@ -273,16 +273,16 @@ impl Driver for NetnsDriver {
     }
 
     async fn sample(&mut self, depth: Depth) -> Seen {
-        self.eyes.as_mut().map(|eyes| eyes.look(depth)).unwrap_or_default()
+        self.probes.as_mut().map(|probes| probes.look(depth)).unwrap_or_default()
     }
 
     async fn down(&mut self) -> Result<Outcome> {
-        self.eyes = None;
+        self.probes = None;
         self.namespaces.clear();
         teardown::undo(&mut self.journal).await
     }
 
-    fn lookout(&self) -> Box<dyn Fn() -> Remains> {
+    fn watch_remains(&self) -> Box<dyn Fn() -> Remains> {
         let lab = self.journal.lab.clone();
         Box::new(move || {
             let mut remains = Remains::default();

@@ -20,7 +20,7 @@ use crate::exit::Exit;
 use crate::kernel::proc::LogMark;
 use crate::kernel::{self, proc, threads};
 use crate::lines::{self, Lines};
-use crate::spec::Blow;
+use crate::spec::FaultAction;
 
 /// This very binary, even when its file has been replaced meanwhile.
 const OURSELVES: &str = "/proc/self/exe";
@@ -116,12 +116,12 @@ async fn end((mut child, since): Marked) -> (Heard, Ear) {
 }
 
 /// What a fault does to an agent: its pid, and since when it is there.
-pub fn strike((pid, since): (u32, u64), blow: Blow) {
-    let signal = match blow {
-        Blow::Kill => Signal::KILL,
-        Blow::Stop => Signal::STOP,
-        Blow::Resume => Signal::CONT,
-        Blow::LinkDown | Blow::LinkUp | Blow::Reset => return,
+pub fn strike((pid, since): (u32, u64), action: FaultAction) {
+    let signal = match action {
+        FaultAction::Kill => Signal::KILL,
+        FaultAction::Stop => Signal::STOP,
+        FaultAction::Resume => Signal::CONT,
+        FaultAction::LinkDown | FaultAction::LinkUp | FaultAction::Reset => return,
     };
     kernel::process::signal(pid, since, signal);
 }

@@ -19,7 +19,7 @@ use crate::observe::{Depth, Seen};
 use crate::plan::Node;
 use crate::plan::Plan;
 use crate::plan::machines::{Machine, Placed};
-use crate::spec::{Blow, MachineSpec};
+use crate::spec::{FaultAction, MachineSpec};
 use crate::steward::words::{Ask, Hello, Preparation, Process, Tell};
 use crate::teardown::{Leftover, Outcome};
 use line::Line;
@@ -225,11 +225,11 @@ impl Driver for SshDriver {
         }
     }
 
-    async fn strike(&mut self, plan: &Plan, part: Part, blow: Blow) -> Result<()> {
+    async fn strike(&mut self, plan: &Plan, part: Part, action: FaultAction) -> Result<()> {
         match part {
             Part::Agent(agent) => {
                 let line = &self.machines.lines[node_of(plan, agent)];
-                line.ask(Ask::Strike { agent, blow }, PROMPT).await.map(|_| ())
+                line.ask(Ask::Strike { agent, action }, PROMPT).await.map(|_| ())
             }
             Part::Ports(ports) => {
                 let what = format!("resetting what goes to ports {ports}");
@@ -243,12 +243,12 @@ impl Driver for SshDriver {
     }
 
     /// What stands on the machines is theirs to count.
-    fn lookout(&self) -> Box<dyn Fn() -> Remains> {
+    fn watch_remains(&self) -> Box<dyn Fn() -> Remains> {
         Box::new(Remains::default)
     }
 
     /// The ways between machines are not ours to take away: each end closes with a reset.
-    async fn part(&mut self, _: &Plan) -> Result<()> {
+    async fn cut_routes(&mut self, _: &Plan) -> Result<()> {
         Ok(())
     }
 

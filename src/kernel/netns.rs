@@ -86,7 +86,7 @@ pub fn identity(name: &str) -> Option<Identity> {
 }
 
 /// One namespace to make, with the size of its own table of established connections (0: shared).
-pub struct Order<'a> {
+pub struct NamespaceOrder<'a> {
     pub name: &'a str,
     pub ehash_entries: u64,
 }
@@ -96,7 +96,10 @@ pub struct Order<'a> {
 ///
 /// The size of a namespace's table comes from a setting of the namespace it is made in, so they are made
 /// from a throw-away one: nothing of the host's is touched.
-pub fn stage(orders: &[Order<'_>], staging: &Path) -> (Vec<Namespace>, Result<(), (String, io::Error)>) {
+pub fn stage(
+    orders: &[NamespaceOrder<'_>],
+    staging: &Path,
+) -> (Vec<Namespace>, Result<(), (String, io::Error)>) {
     let make = || {
         let mut made = Vec::with_capacity(orders.len());
         let mould = unshare(CloneFlags::CLONE_NEWNET).map_err(io::Error::from).and_then(|()| File::open(OWN));

@@ -42,16 +42,16 @@ pub struct Translation {
 }
 
 /// Where in the way of a packet a chain stands.
-struct Chain {
+struct FilterChain {
     name: &'static str,
     kind: &'static str,
     hook: u32,
     priority: i32,
 }
 
-const FORWARD: Chain = Chain { name: "forward", kind: "filter", hook: 2, priority: 0 };
+const FORWARD: FilterChain = FilterChain { name: "forward", kind: "filter", hook: 2, priority: 0 };
 /// The usual priority of source translation.
-const POSTROUTING: Chain = Chain { name: "postrouting", kind: "nat", hook: 4, priority: 100 };
+const POSTROUTING: FilterChain = FilterChain { name: "postrouting", kind: "nat", hook: 4, priority: 100 };
 
 /// Has this thread's namespace track every connection of one family that it forwards, and translate its source if
 /// asked to. What failed is named.
@@ -64,7 +64,7 @@ fn family(ipv6: bool) -> u8 {
 }
 
 /// Speaks a transaction, and hears that all of it was done.
-fn send(messages: &[Message]) -> Result<(), (&'static str, io::Error)> {
+fn send(messages: &[NftMessage]) -> Result<(), (&'static str, io::Error)> {
     let failed = |error: rustix::io::Errno| ("speaking to netfilter", error.into());
     // The kernel has answered before `sendto` returns: there is nothing to wait for.
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -88,14 +88,14 @@ fn send(messages: &[Message]) -> Result<(), (&'static str, io::Error)> {
     Ok(())
 }
 
-struct Message {
+struct NftMessage {
     what: &'static str,
     sequence: u32,
     is_answered: bool,
     bytes: Vec<u8>,
 }
 
-fn transaction(family: u8, translation: Option<&Translation>) -> Vec<Message> {
+fn transaction(family: u8, translation: Option<&Translation>) -> Vec<NftMessage> {
     let chain = if translation.is_some() { POSTROUTING } else { FORWARD };
     let expressions = translation.map_or_else(observed, translated);
     let table = text(1, TABLE);
@@ -120,7 +120,7 @@ fn transaction(family: u8, translation: Option<&Translation>) -> Vec<Message> {
 const CREATE: u16 = NLM_F_CREATE;
 const CREATE_ANEW: u16 = NLM_F_CREATE | NLM_F_EXCL;
 
-fn message(what: &'static str, about: (u16, u8), sequence: u32, attributes: &[u8]) -> Message {
+fn message(what: &'static str, about: (u16, u8), sequence: u32, attributes: &[u8]) -> NftMessage {
     message_with(CREATE_ANEW, what, about, sequence, attributes)
 }
 
@@ -131,7 +131,7 @@ fn message_with(
     (kind, family): (u16, u8),
     sequence: u32,
     attributes: &[u8],
-) -> Message {
+) -> NftMessage {
     let is_answered = !matches!(kind, BEGIN | END);
     let (family, resource) = if is_answered { (family, 0) } else { (0, SUBSYSTEM) };
     let mut header = NetlinkHeader::default();
@@ -144,7 +144,7 @@ fn message_with(
     bytes.extend([family, 0]);
     bytes.extend(resource.to_be_bytes());
     bytes.extend(attributes);
-    Message { what, sequence, is_answered, bytes }
+    NftMessage { what, sequence, is_answered, bytes }
 }
 
 /// The requests that are answered, each with its error; 0 is none.

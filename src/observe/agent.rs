@@ -4,15 +4,15 @@ use super::file::ProcFile;
 use super::{Reading, names};
 use crate::kernel::proc::parse_process;
 
-pub struct AgentEyes {
+pub struct AgentProbes {
     pub name: String,
     stat: ProcFile,
 }
 
-impl AgentEyes {
+impl AgentProbes {
     /// The open file is this very process: when it ends there is nothing more to be read, whoever gets its id.
-    pub fn open(name: String, pid: u32) -> AgentEyes {
-        AgentEyes { name, stat: ProcFile::open(&format!("/proc/{pid}/stat")) }
+    pub fn open(name: String, pid: u32) -> AgentProbes {
+        AgentProbes { name, stat: ProcFile::open(&format!("/proc/{pid}/stat")) }
     }
 
     /// None: it has ended.

@@ -15,7 +15,7 @@ const CPU: [&str; 8] = [
     "cpu.steal_ms",
 ];
 
-pub struct HostEyes {
+pub struct HostProbes {
     meminfo: ProcFile,
     vmstat: ProcFile,
     pressure: ProcFile,
@@ -29,11 +29,11 @@ pub struct HostEyes {
     neighbours_max: ProcFile,
 }
 
-impl HostEyes {
+impl HostProbes {
     /// Opens everything in the namespace of this process.
-    pub fn open() -> HostEyes {
+    pub fn open() -> HostProbes {
         let sysctl = |name: &str| ProcFile::open(&format!("/proc/sys/{name}"));
-        HostEyes {
+        HostProbes {
             meminfo: ProcFile::open("/proc/meminfo"),
             vmstat: ProcFile::open("/proc/vmstat"),
             pressure: ProcFile::open("/proc/pressure/memory"),

@@ -17,13 +17,13 @@ const PROTOCOLS: &[&str] = &["Ip.", "Tcp.", "TcpExt.", "IpExt."];
 
 /// A namespace, and the cgroup that limits who lives in it.
 #[derive(Clone, Debug, Default)]
-pub struct Seat {
+pub struct ProbedNode {
     pub name: String,
     pub cgroup: Option<(Version, PathBuf)>,
 }
 
 #[derive(Default)]
-pub struct NodeEyes {
+pub struct NodeProbes {
     pub name: String,
     sockstat: ProcFile,
     sockstat6: ProcFile,
@@ -33,11 +33,11 @@ pub struct NodeEyes {
     conntrack_count: ProcFile,
     conntrack_max: ProcFile,
     listening: Option<SockDiag>,
-    cgroup: Option<CgroupEyes>,
+    cgroup: Option<CgroupProbes>,
 }
 
 #[derive(Default)]
-struct CgroupEyes {
+struct CgroupProbes {
     used: ProcFile,
     kernel: KernelPart,
     limit: ProcFile,
@@ -77,12 +77,12 @@ fn kernel_part(stat: &str) -> Option<u64> {
     Some(parse_named(stat, "kernel")?.saturating_add(parse_named(stat, "sock").unwrap_or(0)))
 }
 
-impl NodeEyes {
+impl NodeProbes {
     /// Opens everything in this thread's namespace.
-    pub fn open_here(seat: Seat) -> NodeEyes {
+    pub fn open_here(probed: ProbedNode) -> NodeProbes {
         let net = |name: &str| ProcFile::open(&format!("/proc/thread-self/net/{name}"));
         let conntrack = |name: &str| ProcFile::open(&format!("/proc/sys/net/netfilter/nf_conntrack_{name}"));
-        NodeEyes {
+        NodeProbes {
             sockstat: net("sockstat"),
             sockstat6: net("sockstat6"),
             snmp: net("snmp"),
@@ -91,8 +91,8 @@ impl NodeEyes {
             conntrack_count: conntrack("count"),
             conntrack_max: conntrack("max"),
             listening: SockDiag::here().ok(),
-            cgroup: seat.cgroup.map(|(version, path)| CgroupEyes::open(version, &path)),
-            name: seat.name,
+            cgroup: probed.cgroup.map(|(version, path)| CgroupProbes::open(version, &path)),
+            name: probed.name,
         }
     }
 
@@ -145,11 +145,11 @@ impl NodeEyes {
     }
 }
 
-impl CgroupEyes {
-    fn open(version: Version, path: &Path) -> CgroupEyes {
+impl CgroupProbes {
+    fn open(version: Version, path: &Path) -> CgroupProbes {
         let file = |name: &str| ProcFile::open(&path.join(name).to_string_lossy());
         match version {
-            Version::V1 => CgroupEyes {
+            Version::V1 => CgroupProbes {
                 used: file("memory.usage_in_bytes"),
                 kernel: KernelPart::Counters([
                     file("memory.kmem.usage_in_bytes"),
@@ -160,7 +160,7 @@ impl CgroupEyes {
                 refusals: Some(file("memory.failcnt")),
                 pressure: ProcFile::default(),
             },
-            Version::V2 | Version::None => CgroupEyes {
+            Version::V2 | Version::None => CgroupProbes {
                 used: file("memory.current"),
                 kernel: KernelPart::Lines(file("memory.stat")),
                 limit: file("memory.max"),

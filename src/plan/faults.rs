@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Node, Reactors, Swarm};
 use crate::error::Result;
-use crate::spec::{Blow, FaultSpec, Lab, Moment};
+use crate::spec::{FaultAction, FaultSpec, Lab, Moment};
 use crate::units::{Ports, quoted};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,7 +17,7 @@ pub struct Fault {
     /// So many connections have been established, all rounds together.
     pub established: u64,
     pub after: Duration,
-    pub blow: Blow,
+    pub action: FaultAction,
     pub whom: Whom,
     /// The server's ports that it is about; none for other faults.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,7 +51,7 @@ pub fn all(lab: &Lab, nodes: &[Node], reactors: &Reactors, swarms: &[Swarm]) -> 
                 at: fault.at,
                 established: fault.established.map_or(0, |count| count.0),
                 after: fault.after.0,
-                blow: fault.blow,
+                action: fault.action,
                 ports: fault.ports.clone(),
                 whom: whom(lab, &format!("faults[{index}]"), fault, (nodes, counts))?,
             })
@@ -124,15 +124,15 @@ impl fmt::Display for Whom {
 impl fmt::Display for Fault {
     /// `kill reactor 1`, as an event tells it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let blow = match self.blow {
-            Blow::Kill => "kill",
-            Blow::Stop => "stop",
-            Blow::Resume => "resume",
-            Blow::LinkDown => "take down",
-            Blow::LinkUp => "bring up",
-            Blow::Reset => "reset",
+        let action = match self.action {
+            FaultAction::Kill => "kill",
+            FaultAction::Stop => "stop",
+            FaultAction::Resume => "resume",
+            FaultAction::LinkDown => "take down",
+            FaultAction::LinkUp => "bring up",
+            FaultAction::Reset => "reset",
         };
-        write!(f, "{blow} {}", self.whom)?;
+        write!(f, "{action} {}", self.whom)?;
         self.ports.as_ref().map_or(Ok(()), |ports| write!(f, " {ports}"))
     }
 }

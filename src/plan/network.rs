@@ -1,7 +1,7 @@
 //! Nodes and addresses: a server, its clients, and perhaps a router between them.
 
 mod blocks;
-mod ways;
+mod routes;
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::units::{Block, further};
 use blocks::Layout;
 
 pub use blocks::{subnet, subnets};
-pub use ways::{UPLINK, links, router};
+pub use routes::{UPLINK, links, router};
 
 /// Up to here every address is put on its link, to be seen by everyone; the kernel's cost for that is
 /// quadratic, so beyond it a whole block is made the node's own at once.
@@ -60,7 +60,7 @@ pub fn nodes(spec: &Spec, subnets: &[Block]) -> Vec<Node> {
         let place = spec.clients.count + 1;
         nodes.push(node(place, Role::Router, "router".to_owned(), subnets, (addresses, 0)));
     }
-    ways::route(spec, subnets, &mut nodes);
+    routes::route(spec, subnets, &mut nodes);
     nodes
 }
 

@@ -114,7 +114,7 @@ fn every_event() -> Vec<Event> {
         Event::Full { agent },
         Event::Ramped { agent: swarm },
         Event::Progress { established: 1, open: 1, per_second: 4 },
-        Event::Weight { agent, private_bytes: Some(1 << 20) },
+        Event::AgentMemory { agent, private_bytes: Some(1 << 20) },
         Event::Latencies { latencies: vec![(120, 4), (60_000_000, 1)] },
         Event::Observed { looks: 1, micros: 90, changes: reading(), highest: Sample::default() },
         Event::Observed { looks: 9, micros: 900, changes: reading(), highest: reading() },

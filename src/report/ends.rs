@@ -16,7 +16,7 @@ pub const PORTS_UNKNOWN: &str = "; the kernel chose the source ports: a bind buc
 
 /// How many there are of what the kernel keeps an object for, in one node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ends {
+pub struct EndCounts {
     pub sockets: u64,
     /// Those of `sockets` that are IPv6's: a larger kind of object.
     pub over_ipv6: u64,
@@ -26,7 +26,7 @@ pub struct Ends {
     pub sources: u64,
 }
 
-impl Ends {
+impl EndCounts {
     fn of(&self, each: Each) -> u64 {
         match each {
             Each::Ipv4Socket => self.sockets.saturating_sub(self.over_ipv6),
@@ -60,7 +60,7 @@ impl Taken {
 }
 
 /// What these ends take. An error is the cache that is needed and not known.
-pub fn taken(ends: &Ends, object: impl Fn(&str) -> Option<Object>) -> Result<Taken, &'static str> {
+pub fn taken(ends: &EndCounts, object: impl Fn(&str) -> Option<Object>) -> Result<Taken, &'static str> {
     let mut taken = Taken::default();
     for kind in KINDS {
         let count = ends.of(kind.each);
@@ -100,11 +100,13 @@ mod tests {
     use super::*;
     use crate::kernel::proc::recorded::{LINKS, MERGED, UNMERGED, caches};
 
-    const NONE: Ends = Ends { sockets: 0, over_ipv6: 0, files: 0, watched: 0, ports: 0, sources: 0 };
-    const SERVER: Ends = Ends { sockets: 100_000, files: 100_000, watched: 100_000, ..NONE };
-    const CLIENTS: Ends = Ends { sockets: 100_000, files: 100_000, ports: 6_250, sources: 100_000, ..NONE };
+    const NONE: EndCounts =
+        EndCounts { sockets: 0, over_ipv6: 0, files: 0, watched: 0, ports: 0, sources: 0 };
+    const SERVER: EndCounts = EndCounts { sockets: 100_000, files: 100_000, watched: 100_000, ..NONE };
+    const CLIENTS: EndCounts =
+        EndCounts { sockets: 100_000, files: 100_000, ports: 6_250, sources: 100_000, ..NONE };
 
-    fn each(ends: &Ends, slabinfo: &str, links: &str, page: u64) -> Result<f64, &'static str> {
+    fn each(ends: &EndCounts, slabinfo: &str, links: &str, page: u64) -> Result<f64, &'static str> {
         let caches = caches(slabinfo, links, page);
         taken(ends, |cache| caches.object(cache)).map(|taken| taken.total() / ends.sockets as f64)
     }
@@ -135,7 +137,7 @@ mod tests {
 
     #[test]
     fn who_waits_to_be_accepted_has_a_socket_only() {
-        let waiting = Ends { files: 0, watched: 0, ..SERVER };
+        let waiting = EndCounts { files: 0, watched: 0, ..SERVER };
         assert!((each(&waiting, MERGED, LINKS, 4096).expect("known") - 2_520.6).abs() < 0.1);
     }
 
@@ -152,7 +154,7 @@ mod tests {
         /// A side's figure hangs on its own ends alone, whatever else is in the caches; each end costs the same.
         #[test]
         fn a_figure_is_the_sides_own(count in 1_u64..10_000_000, others in prop::collection::vec(1_u64..10_000_000, 9)) {
-            let scaled = |ends: &Ends| Ends {
+            let scaled = |ends: &EndCounts| EndCounts {
                 over_ipv6: 0,
                 sockets: ends.sockets * count,
                 files: ends.files * count,
@@ -174,7 +176,7 @@ mod tests {
 
         #[test]
         fn no_machines_numbers_break_it(numbers in prop::array::uniform3(any::<u64>()), sockets: u64) {
-            let ends = Ends { sockets, files: sockets, watched: sockets, ports: sockets, sources: sockets, over_ipv6: 0 };
+            let ends = EndCounts { sockets, files: sockets, watched: sockets, ports: sockets, sources: sockets, over_ipv6: 0 };
             let [size, slab_bytes, per_slab] = numbers;
             if let Ok(taken) = taken(&ends, |_| Object::new(size, slab_bytes, per_slab)) {
                 prop_assert!(settled(&taken, Some(size)).0.is_finite());

@@ -22,10 +22,10 @@ pub fn of_report(report: &Report) -> String {
     if let Some(rate) = report.rate_per_second {
         suite.properties.push(("rate_per_second", rate.to_string()));
     }
-    suite.cases.push(Case { name: "run".to_owned(), seconds: suite.seconds, trouble: trouble(report) });
+    suite.cases.push(TestCase { name: "run".to_owned(), seconds: suite.seconds, trouble: trouble(report) });
     for expectation in &report.expectations {
         let unmet = format!("wanted {}, got {}", expectation.wanted, expectation.got);
-        suite.cases.push(Case {
+        suite.cases.push(TestCase {
             name: format!("expect {}", expectation.name),
             seconds: 0.0,
             trouble: (!expectation.met).then_some(("failure", unmet)),
@@ -38,7 +38,7 @@ pub fn of_report(report: &Report) -> String {
 /// A run that could not begin.
 pub fn of_error(lab: &str, error: &Error) -> String {
     let mut suite = Suite::new(lab, 0.0);
-    suite.cases.push(Case {
+    suite.cases.push(TestCase {
         name: "run".to_owned(),
         seconds: 0.0,
         trouble: Some(("error", format!("{}: {}", error.attempted, error.why))),
@@ -60,12 +60,12 @@ struct Suite {
     lab: String,
     seconds: f64,
     properties: Vec<(&'static str, String)>,
-    cases: Vec<Case>,
+    cases: Vec<TestCase>,
     /// What the run told at its end.
     told: String,
 }
 
-struct Case {
+struct TestCase {
     name: String,
     seconds: f64,
     /// `failure` or `error`, and its message.

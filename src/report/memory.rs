@@ -2,7 +2,7 @@
 
 use super::sides::{self, Figure, Seen};
 use super::{Report, whole};
-use crate::account::{Account, Weight};
+use crate::account::{Account, AgentMemory};
 use crate::driver::AgentId;
 use crate::event::Moment;
 use crate::observe::{Sample, names};
@@ -75,10 +75,10 @@ fn disturbed(before: &Sample, peak: &Sample, most: Option<u64>, open: u64) -> Op
 
 fn user(report: &mut Report, account: &Account, open: u64) {
     let side = |which: fn(&AgentId) -> bool| {
-        let weights: Vec<&Weight> =
-            account.weights.iter().filter(|(agent, _)| which(agent)).map(|(_, weight)| weight).collect();
-        let peak = sum(weights.iter().map(|weight| weight.peak));
-        let grown = sum(weights.iter().map(|weight| Some(weight.peak?.saturating_sub(weight.empty?))));
+        let agent_memory: Vec<&AgentMemory> =
+            account.agent_memory.iter().filter(|(agent, _)| which(agent)).map(|(_, weight)| weight).collect();
+        let peak = sum(agent_memory.iter().map(|weight| weight.peak));
+        let grown = sum(agent_memory.iter().map(|weight| Some(weight.peak?.saturating_sub(weight.empty?))));
         (peak, grown.map(|grown| rounded(grown as f64 / open as f64)))
     };
     let server = side(|agent| matches!(agent, AgentId::Reactor(_)));

@@ -35,7 +35,7 @@ fn event() -> impl Strategy<Value = Event> {
     (agent, 0..5, counts(), number(), latencies).prop_map(|(agent, kind, counts, number, latencies)| {
         match kind {
             0 | 1 => Event::Counts { agent, counts },
-            2 => Event::Weight { agent, private_bytes: Some(number) },
+            2 => Event::AgentMemory { agent, private_bytes: Some(number) },
             3 => Event::Latencies { latencies },
             _ => Event::AgentEnded { agent, how: "signal 9".to_owned(), planned: false },
         }

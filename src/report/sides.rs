@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::ends::{self, Ends, Taken};
+use super::ends::{self, EndCounts, Taken};
 use super::memory::{TOO_FEW, rounded};
 use super::sources;
 use crate::account::Account;
@@ -71,7 +71,7 @@ fn grown(seen: &Seen, node: &str, level: &str) -> Option<u64> {
 }
 
 /// The ends that stood in a node: sockets beyond those before the ramp, its listeners.
-fn ends(plan: &Plan, seen: &Seen, index: usize, node: &Node) -> Result<Ends, String> {
+fn ends(plan: &Plan, seen: &Seen, index: usize, node: &Node) -> Result<EndCounts, String> {
     let sockets = grown(seen, &node.name, names::SOCKETS_IN_USE).ok_or_else(|| {
         format!("the sockets of {} could not be counted before the ramp and at its end", node.name)
     })?;
@@ -79,13 +79,13 @@ fn ends(plan: &Plan, seen: &Seen, index: usize, node: &Node) -> Result<Ends, Str
     if node.role == Role::Server {
         // Nobody holds a descriptor of those that still wait.
         let files = sockets.saturating_sub(seen.then.level(&node.name, names::WAITING).unwrap_or(0));
-        return Ok(Ends { sockets, over_ipv6, files, watched: files, ..Ends::default() });
+        return Ok(EndCounts { sockets, over_ipv6, files, watched: files, ..EndCounts::default() });
     }
     let (ports, sources) = bound(plan, seen, index);
     // With echo traffic the clients' ends are watched too.
     let watched = if plan.talk.watches_clients() { sockets } else { 0 };
     let (ports, sources) = (ports.min(sockets), sources.min(sockets));
-    Ok(Ends { sockets, over_ipv6, files: sockets, watched, ports, sources })
+    Ok(EndCounts { sockets, over_ipv6, files: sockets, watched, ports, sources })
 }
 
 /// The ports, and pairs of address and port, that a client's connections are bound to; at most one for each.

@@ -22,7 +22,7 @@ pub struct FaultSpec {
     pub after: Period,
     /// What happens.
     #[serde(rename = "do")]
-    pub blow: Blow,
+    pub action: FaultAction,
     /// Whom: for example reactor-1, swarm-2, `server` (every reactor), `clients` (every swarm), client-1 (its swarms).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
@@ -51,7 +51,7 @@ pub enum Moment {
 /// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Blow {
+pub enum FaultAction {
     /// The processes are killed, like by the kernel when memory is short.
     Kill,
     /// The processes are stopped: they live, and do nothing.
@@ -78,11 +78,11 @@ enum Struck {
 impl Struck {
     const ALL: [Struck; 3] = [Struck::Agent, Struck::Node, Struck::Ports];
 
-    fn of(blow: Blow) -> Struck {
-        match blow {
-            Blow::Kill | Blow::Stop | Blow::Resume => Struck::Agent,
-            Blow::LinkDown | Blow::LinkUp => Struck::Node,
-            Blow::Reset => Struck::Ports,
+    fn of(action: FaultAction) -> Struck {
+        match action {
+            FaultAction::Kill | FaultAction::Stop | FaultAction::Resume => Struck::Agent,
+            FaultAction::LinkDown | FaultAction::LinkUp => Struck::Node,
+            FaultAction::Reset => Struck::Ports,
         }
     }
 
@@ -110,7 +110,7 @@ pub(super) fn validate(spec: &Spec) -> Checked {
         let invalid = |key: &str, why: String, remedy: &str| {
             Err(Invalid { path: format!("faults[{index}]{key}"), on_key: false, why, remedy: remedy.into() })
         };
-        let struck = Struck::of(fault.blow);
+        let struck = Struck::of(fault.action);
         if struck.named(fault).is_none() {
             let (why, remedy) = match struck {
                 Struck::Agent => ("it does not say which `agent` it strikes", "add it: `agent: server`"),
@@ -135,7 +135,7 @@ pub(super) fn validate(spec: &Spec) -> Checked {
             };
             return invalid(&format!(".{}", other.key()), why, &format!("leave `{}` out", other.key()));
         }
-        if fault.blow == Blow::Reset && spec.driver.is_far() {
+        if fault.action == FaultAction::Reset && spec.driver.is_far() {
             let why = "the firewalls of machines are not the lab's".into();
             return invalid(".do", why, "leave it out, or run the lab on this host");
         }

@@ -14,7 +14,7 @@ use crate::kernel::netlink::Borrowed;
 use crate::kernel::proc::LogMark;
 use crate::observe::{Depth, Seen};
 use crate::plan::HostSetting;
-use crate::spec::Blow;
+use crate::spec::FaultAction;
 use crate::teardown::Outcome;
 use crate::units::{Address, Block};
 
@@ -40,7 +40,7 @@ pub enum Ask {
     },
     Strike {
         agent: AgentId,
-        blow: Blow,
+        action: FaultAction,
     },
     Look {
         depth: Depth,

@@ -9,7 +9,7 @@ use crate::crew;
 use crate::driver::{AgentId, Driver, Part, node_of};
 use crate::event::Event;
 use crate::plan::{Fault, Whom};
-use crate::spec::{Blow, Moment};
+use crate::spec::{FaultAction, Moment};
 
 /// Faults that have not happened yet.
 #[derive(Default)]
@@ -95,8 +95,10 @@ impl<D: Driver> Run<'_, D> {
         };
         let mut failed = parts.is_empty().then(|| "nobody of them is there".to_owned());
         for part in parts {
-            match (self.driver.strike(self.plan, part.clone(), fault.blow).await, part) {
-                (Ok(()), Part::Agent(agent)) => self.crew.set_stopped(agent, fault.blow == Blow::Stop),
+            match (self.driver.strike(self.plan, part.clone(), fault.action).await, part) {
+                (Ok(()), Part::Agent(agent)) => {
+                    self.crew.set_stopped(agent, fault.action == FaultAction::Stop)
+                }
                 (Ok(()), Part::Link(_) | Part::Ports(_)) => {}
                 (Err(error), _) => failed = Some(error.to_string()),
             }
@@ -119,7 +121,7 @@ impl<D: Driver> Run<'_, D> {
     pub(super) async fn wake_the_stopped(&mut self) {
         for agent in self.crew.stopped() {
             // If it cannot be woken, it is killed in the end.
-            let _ = self.driver.strike(self.plan, Part::Agent(agent), Blow::Resume).await;
+            let _ = self.driver.strike(self.plan, Part::Agent(agent), FaultAction::Resume).await;
             self.crew.set_stopped(agent, false);
         }
     }
@@ -133,7 +135,7 @@ mod tests {
 
     fn fault(at: Moment, established: u64, after: u64) -> Fault {
         let after = Duration::from_secs(after);
-        Fault { at, established, after, blow: Blow::Kill, whom: Whom::Server, ports: None }
+        Fault { at, established, after, action: FaultAction::Kill, whom: Whom::Server, ports: None }
     }
 
     #[test]

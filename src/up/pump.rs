@@ -97,14 +97,14 @@ pub fn ignore(
     interrupts: &mut Interrupts,
     crew: &Crew,
     log: &mut Log,
-    lookout: &dyn Fn() -> Remains,
+    watch_remains: &dyn Fn() -> Remains,
 ) {
     if !interrupts.is_impatient() {
         return log.tell(Event::Ignored { signal: signal.to_owned() });
     }
     let agents = crew.living(crew::everyone).len();
     let connections = log.account.totals().clients.open;
-    log.tell(Event::Impatient { agents, connections, remains: lookout() });
+    log.tell(Event::Impatient { agents, connections, remains: watch_remains() });
 }
 
 enum Came {
@@ -194,8 +194,8 @@ impl<D: Driver> Run<'_, D> {
                 }
                 Came::Over => return,
                 Came::Interrupted(signal) if self.interrupts.ignoring => {
-                    let lookout = self.driver.lookout();
-                    ignore(signal, &mut self.interrupts, &self.crew, self.log, &lookout);
+                    let watch_remains = self.driver.watch_remains();
+                    ignore(signal, &mut self.interrupts, &self.crew, self.log, &watch_remains);
                 }
                 Came::Interrupted(signal) => {
                     self.interrupts.stopped = Some(signal);
@@ -220,7 +220,7 @@ impl<D: Driver> Run<'_, D> {
                 self.log.tell(Event::AgentReady { agent, nofile, private_bytes });
             }
             Word::Counts(counts) => self.log.tell(Event::Counts { agent, counts }),
-            Word::Weight { private_bytes } => self.log.tell(Event::Weight { agent, private_bytes }),
+            Word::Memory { private_bytes } => self.log.tell(Event::AgentMemory { agent, private_bytes }),
             Word::Accepting => {
                 self.log.tell(Event::Accepting { agent });
                 if let Err(error) = self.start_next_reactor().await {
@@ -232,7 +232,7 @@ impl<D: Driver> Run<'_, D> {
                 self.log.tell(Event::Ramped { agent });
                 self.swarm_is_done().await;
             }
-            Word::Latencies { latencies } | Word::Rested { latencies } => {
+            Word::Latencies { latencies } | Word::Quiesced { latencies } => {
                 // Agents of a lab that says nothing have none.
                 if !latencies.is_empty() {
                     let steps = latencies.into_iter().map(|(micros, count)| (step_of(micros), count));
@@ -256,7 +256,7 @@ impl<D: Driver> Run<'_, D> {
 
     async fn take_end(&mut self, agent: AgentId, how: String) {
         let planned = self.crew.is_let_go(agent);
-        let was_ramping = self.crew.bury(agent, &how, planned);
+        let was_ramping = self.crew.mark_ended(agent, &how, planned);
         self.log.tell(Event::AgentEnded { agent, how, planned });
         if was_ramping {
             self.swarm_is_done().await;

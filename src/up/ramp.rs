@@ -147,7 +147,7 @@ impl<D: Driver> Run<'_, D> {
     pub(super) async fn stop_connecting(&mut self, patience: Duration) {
         self.ramp.next_swarm = self.plan.swarms.len() as u32;
         self.ramp.ramping = 0;
-        self.crew.order_all(crew::swarms, &Order::Rest).await;
+        self.crew.order_all(crew::swarms, &Order::Quiesce).await;
         self.hear_answers(patience).await;
     }
 

@@ -79,11 +79,11 @@ impl Good {
                 self.connect(voices, agent, up_to - open);
                 voices.say(agent, Word::Ramped);
             }
-            Order::Weigh => voices.say(agent, Word::Weight { private_bytes: Some(1) }),
+            Order::MeasureMemory => voices.say(agent, Word::Memory { private_bytes: Some(1) }),
             Order::Hold | Order::Tell | Order::Probe { .. } => {}
             Order::Call => voices.say(agent, Word::Here),
             Order::Ending | Order::RoundEnds { .. } => voices.say(agent, Word::Expecting),
-            Order::Rest => voices.say(agent, Word::Rested { latencies: Vec::new() }),
+            Order::Quiesce => voices.say(agent, Word::Quiesced { latencies: Vec::new() }),
             Order::Close => {
                 let open = self.counts.get(&agent).map_or(0, |counts| counts.open);
                 for agent in [agent, SERVER] {

@@ -10,7 +10,7 @@ use crate::plan::Echo as EchoOrder;
 
 /// One connection's message on its way. Kept small: there is one for every connection.
 #[derive(Clone, Copy, Default)]
-struct Message {
+struct InFlight {
     /// Microseconds since `epoch`.
     sent_at: u32,
     put: u32,
@@ -23,7 +23,7 @@ struct Message {
 pub struct Echo {
     size: u32,
     epoch: Instant,
-    messages: Vec<Message>,
+    messages: Vec<InFlight>,
     counts: TalkCounts,
     expected: Vec<u8>,
     buffer: Vec<u8>,
@@ -34,7 +34,7 @@ impl Echo {
         Echo {
             size: order.size,
             epoch: Instant::now(),
-            messages: vec![Message::default(); connections],
+            messages: vec![InFlight::default(); connections],
             counts: TalkCounts::default(),
             expected: vec![0; order.size as usize],
             buffer: vec![0; (order.size as usize).clamp(1, 64 * 1024)],
@@ -106,7 +106,7 @@ impl Talk for Echo {
         let sent_at = self.now();
         let message = &mut self.messages[turn.slot];
         let round = message.round.wrapping_add(1);
-        *message = Message { sent_at, round, waiting: true, ..Message::default() };
+        *message = InFlight { sent_at, round, waiting: true, ..InFlight::default() };
         self.counts.sent += 1;
         self.push(turn.slot, turn.wire)
     }

@@ -3,15 +3,15 @@
 use std::io;
 
 use super::{
-    BEGIN, CREATE, Chain, END, Message, NEW_CHAIN, NEW_RULE, NEW_TABLE, attribute, expression, family,
-    message_with, nested, number, send, text,
+    BEGIN, CREATE, END, FilterChain, NEW_CHAIN, NEW_RULE, NEW_TABLE, NftMessage, attribute, expression,
+    family, message_with, nested, number, send, text,
 };
 use crate::units::PortRange;
 
 /// Its own table: nothing else in the namespace is changed by it.
 const TABLE: &str = "c1m-reset";
 /// Before TCP sees the packet, so that TCP counts no reset of its own.
-const INPUT: Chain = Chain { name: "input", kind: "filter", hook: 1, priority: 0 };
+const INPUT: FilterChain = FilterChain { name: "input", kind: "filter", hook: 1, priority: 0 };
 
 const TCP: u8 = 6;
 const PROTOCOL: u32 = 16;
@@ -27,7 +27,7 @@ pub fn reset(ipv6: bool, ports: &[PortRange]) -> Result<(), (&'static str, io::E
     send(&transaction(family(ipv6), ports))
 }
 
-fn transaction(family: u8, ports: &[PortRange]) -> Vec<Message> {
+fn transaction(family: u8, ports: &[PortRange]) -> Vec<NftMessage> {
     let hook = [number(1, INPUT.hook), number(2, INPUT.priority as u32)].concat();
     let chain = [text(1, TABLE), text(3, INPUT.name), nested(4, &hook), text(7, INPUT.kind)].concat();
     let mut parts = vec![
@@ -71,9 +71,9 @@ mod tests {
     fn each_range_has_a_rule_in_one_transaction() {
         let ports = [PortRange { first: 9900, last: 9901 }, PortRange { first: 9910, last: 9910 }];
         let messages = transaction(super::super::IPV4, &ports);
-        let kind = |one: &Message| u16::from_ne_bytes([one.bytes[4], one.bytes[5]]);
+        let kind = |one: &NftMessage| u16::from_ne_bytes([one.bytes[4], one.bytes[5]]);
         assert_eq!(messages.iter().map(kind).collect::<Vec<_>>(), [16, 0xa00, 0xa03, 0xa06, 0xa06, 17]);
-        let flags = |one: &Message| u16::from_ne_bytes([one.bytes[6], one.bytes[7]]);
+        let flags = |one: &NftMessage| u16::from_ne_bytes([one.bytes[6], one.bytes[7]]);
         assert_eq!(flags(&messages[1]) & 0x200, 0, "what is there already is no error");
         let rule = &messages[3].bytes;
         let has = |bytes: &[u8]| rule.windows(bytes.len()).any(|window| window == bytes);

@@ -17,7 +17,7 @@ fn attributes(mut bytes: &[u8]) -> Attributes {
 }
 
 /// The names of a rule's expressions, each with its attributes.
-fn expressions(rule: &Message) -> Vec<(String, Attributes)> {
+fn expressions(rule: &NftMessage) -> Vec<(String, Attributes)> {
     let list = attributes(&rule.bytes[HEADER + 4..]).remove(2).1;
     let one = |(_, element): (u16, Vec<u8>)| {
         let parts = attributes(&element);

@@ -1,7 +1,7 @@
 //! Labs that run although the plan knows that not every connection can be had.
 
 use super::*;
-use crate::spec::{Blow, Moment};
+use crate::spec::{FaultAction, Moment};
 use crate::units::Ports;
 
 fn planned(text: &str, host: &Host) -> Plan {
@@ -83,7 +83,7 @@ fn faults_find_whom_they_strike() {
     let whom: Vec<_> = plan.faults.iter().map(|fault| fault.whom).collect();
     assert_eq!(whom, [Whom::Reactor(0), Whom::SwarmsOf(2), Whom::LinkOf(1)]);
     let first = &plan.faults[0];
-    assert_eq!((first.at, first.established, first.blow), (Moment::Ramp, 500, Blow::Kill));
+    assert_eq!((first.at, first.established, first.action), (Moment::Ramp, 500, FaultAction::Kill));
     assert_eq!(first.in_full(), "ramp, 500 established, 2s later: kill reactor 1");
 }
 

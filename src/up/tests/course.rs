@@ -178,7 +178,7 @@ fn a_reactor_that_ends_during_the_hold_is_a_finding() {
         if agent == AgentId::Swarm(0) && *order == Order::Hold {
             voices.end(SERVER, "signal 9");
         }
-        if is_swarm(agent) && *order == Order::Rest {
+        if is_swarm(agent) && *order == Order::Quiesce {
             good.count(voices, agent, |counts| {
                 counts.lost.add_named(crate::agent::tally::Operation::Receive, "ECONNRESET", counts.open);
                 counts.open = 0;

@@ -47,8 +47,8 @@ fn whoever_is_stopped_is_not_waited_for_and_goes_on_at_the_end() {
     let script = script(move |_, _, agent, order| {
         // Who is stopped answers nothing.
         let silent = match agent {
-            AgentId::Reactor(_) => *order == Order::Weigh,
-            swarm @ AgentId::Swarm(_) => swarm == AgentId::Swarm(0) && *order == Order::Rest,
+            AgentId::Reactor(_) => *order == Order::MeasureMemory,
+            swarm @ AgentId::Swarm(_) => swarm == AgentId::Swarm(0) && *order == Order::Quiesce,
         };
         seen.set(seen.get() | silent);
         silent

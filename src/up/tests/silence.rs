@@ -40,7 +40,7 @@ fn a_ramp_that_nobody_answers_is_given_up_and_accounted_for() {
 fn a_server_that_does_nothing_is_not_waited_for() {
     let mut nobody = unanswered(|_| false);
     let script: Script = Box::new(move |voices, agent, order| {
-        if !matches!((agent, order), (SERVER, Order::Call | Order::Weigh | Order::Ending)) {
+        if !matches!((agent, order), (SERVER, Order::Call | Order::MeasureMemory | Order::Ending)) {
             nobody(voices, agent, order);
         }
     });

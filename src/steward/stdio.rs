@@ -18,7 +18,7 @@ pub const SILENCE: Duration = Duration::from_secs(60);
 /// How long words may wait to be read, when this process goes on after it was stopped.
 const READING: Duration = Duration::from_secs(5);
 
-pub struct Post {
+pub struct StewardStdio {
     asks: UnboundedReceiver<Ask>,
     tells: Sender<Tell>,
     heard_at: Instant,
@@ -26,8 +26,8 @@ pub struct Post {
     waited: bool,
 }
 
-impl Post {
-    pub fn open() -> io::Result<Post> {
+impl StewardStdio {
+    pub fn open() -> io::Result<StewardStdio> {
         let (ask, asks) = unbounded();
         let (tells, told) = channel::<Tell>();
         threads::start(move || {
@@ -50,7 +50,7 @@ impl Post {
                 }
             }
         })?;
-        Ok(Post { asks, tells, heard_at: Instant::now(), waited: false })
+        Ok(StewardStdio { asks, tells, heard_at: Instant::now(), waited: false })
     }
 
     /// None: the runner is gone.
@@ -87,9 +87,9 @@ impl Post {
 }
 
 #[cfg(test)]
-impl Post {
+impl StewardStdio {
     /// One that hears from a test, and heard nothing so far.
-    pub fn of(asks: UnboundedReceiver<Ask>) -> Post {
-        Post { asks, tells: channel().0, heard_at: Instant::now(), waited: true }
+    pub fn of(asks: UnboundedReceiver<Ask>) -> StewardStdio {
+        StewardStdio { asks, tells: channel().0, heard_at: Instant::now(), waited: true }
     }
 }

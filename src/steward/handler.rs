@@ -19,9 +19,9 @@ use crate::exit::Exit;
 use crate::journal::{self, Change, Header, Journal};
 use crate::kernel::netlink::{Borrowed, Opened, Request};
 use crate::kernel::{self, proc};
-use crate::observe::{Depth, Eyes, Seen};
+use crate::observe::{Depth, Probes, Seen};
 use crate::plan::admission::{self, Short};
-use crate::spec::Blow;
+use crate::spec::FaultAction;
 use crate::teardown::{self, Outcome};
 use crate::units::Address;
 
@@ -29,9 +29,9 @@ use crate::units::Address;
 pub type Voices = SelectAll<LocalBoxStream<'static, (AgentId, Heard)>>;
 
 #[derive(Default)]
-pub struct Duty {
+pub struct Handler {
     journal: Option<Journal>,
-    eyes: Option<Eyes>,
+    probes: Option<Probes>,
     chain: Chain,
     /// The process of each agent, and since when it is there.
     processes: BTreeMap<AgentId, (u32, u64)>,
@@ -39,7 +39,7 @@ pub struct Duty {
     pub heard: Voices,
 }
 
-impl Duty {
+impl Handler {
     /// How many changes of an earlier steward of the same lab had to be undone first.
     pub async fn prepare(&mut self, preparation: Preparation) -> Result<usize> {
         let Preparation { lab, node, connections, subnets, address, .. } = &preparation;
@@ -56,7 +56,7 @@ impl Duty {
             subnets: subnets.clone(),
             planned: Some(preparation.planned),
         };
-        self.eyes = Some(Eyes::of_machine(node));
+        self.probes = Some(Probes::of_machine(node));
         // An ordinary user has no place for a journal, and may change nothing that would belong into it.
         if !(preparation.settings.is_empty() && preparation.routes.is_empty()) || may_keep_journal() {
             let (journal, ()) = Journal::begin_if(lab, || has_room(&preparation).map(|()| (header, ())))?;
@@ -80,8 +80,8 @@ impl Duty {
             let started = process::start(agent, &cell, self.chain.given_to(agent, None)?)?;
             let start_time = proc::start_time(Some(started.pid)).unwrap_or(0);
             changes.push(Change::Process { name: agent.to_string(), pid: started.pid, start_time });
-            if let Some(eyes) = &mut self.eyes {
-                eyes.add_agent(agent.to_string(), started.pid);
+            if let Some(probes) = &mut self.probes {
+                probes.add_agent(agent.to_string(), started.pid);
             }
             processes.push((started.pid, started.log_mark));
             self.processes.insert(agent, (started.pid, start_time));
@@ -94,11 +94,11 @@ impl Duty {
         Ok(processes)
     }
 
-    pub fn strike(&self, agent: AgentId, blow: Blow) -> Result<()> {
+    pub fn strike(&self, agent: AgentId, action: FaultAction) -> Result<()> {
         let what = || format!("striking {agent}");
         let process =
             self.processes.get(&agent).ok_or_else(|| Error::broke(what(), "it was not started yet"))?;
-        process::strike(*process, blow);
+        process::strike(*process, action);
         Ok(())
     }
 
@@ -113,7 +113,7 @@ impl Duty {
     }
 
     pub fn look(&mut self, depth: Depth) -> Seen {
-        self.eyes.as_mut().map(|eyes| eyes.look(depth)).unwrap_or_default()
+        self.probes.as_mut().map(|probes| probes.look(depth)).unwrap_or_default()
     }
 
     /// Also what an earlier steward left: then this one was asked for nothing else.

@@ -16,19 +16,19 @@ const QUIET: Duration = Duration::from_millis(20);
 /// An order is at most a few KB; a longer line is no order.
 const LONGEST_LINE: usize = 1 << 20;
 
-pub struct Mailbox {
+pub struct AgentStdio {
     partial: Vec<u8>,
     sent: Counts,
 }
 
 /// What came in.
-pub struct Letters {
+pub struct Received {
     pub orders: Vec<Order>,
     /// The runner is gone, or has let go of this agent.
     pub closed: bool,
 }
 
-impl Mailbox {
+impl AgentStdio {
     /// Waits for the first order, which says what this agent is. None: the runner let go of it.
     pub fn first_order() -> io::Result<Option<(Self, Order)>> {
         let mut line = Vec::new();
@@ -44,7 +44,7 @@ impl Mailbox {
             }
         }
         let order = Order::read(&line)?;
-        Ok(Some((Mailbox { partial: Vec::new(), sent: Counts::default() }, order)))
+        Ok(Some((AgentStdio { partial: Vec::new(), sent: Counts::default() }, order)))
     }
 
     /// Further orders arrive as events with this token.
@@ -55,12 +55,12 @@ impl Mailbox {
         registry.register(&mut SourceFd(&stdin.as_raw_fd()), token, Interest::READABLE)
     }
 
-    pub fn receive(&mut self) -> io::Result<Letters> {
-        let mut letters = Letters { orders: Vec::new(), closed: false };
+    pub fn receive(&mut self) -> io::Result<Received> {
+        let mut received = Received { orders: Vec::new(), closed: false };
         let mut chunk = [0; 4096];
         loop {
             match rustix::io::read(io::stdin(), &mut chunk) {
-                Ok(0) => letters.closed = true,
+                Ok(0) => received.closed = true,
                 Ok(length) => {
                     self.partial.extend_from_slice(&chunk[..length]);
                     continue;
@@ -76,9 +76,9 @@ impl Mailbox {
         }
         while let Some(end) = self.partial.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.partial.drain(..=end).collect();
-            letters.orders.push(Order::read(&line)?);
+            received.orders.push(Order::read(&line)?);
         }
-        Ok(letters)
+        Ok(received)
     }
 
     pub fn send(&mut self, word: &Word) -> io::Result<()> {

@@ -9,12 +9,12 @@ use mio::{Interest, Token};
 
 use super::confine::Cell;
 use super::errno;
-use super::given::Ends;
+use super::given::ChainEnds;
 use super::handover::{Predecessor, Successor};
 use super::hold::Passes;
-use super::mail::{Letters, Mailbox};
 use super::out_of_sight;
 use super::reactor::{self, Reactor};
+use super::stdio::{AgentStdio, Received};
 use super::swarm::{self, Swarm};
 use super::{Order, ReactorOrder, SwarmOrder, Word};
 use crate::error::{Error, Result};
@@ -36,15 +36,15 @@ pub fn run(cell: &Cell) -> Result<Exit> {
         Ok(ends) => ends,
         Err(error) => return fail(error),
     };
-    let ended = match Mailbox::first_order() {
+    let ended = match AgentStdio::first_order() {
         Ok(None) => return Ok(Exit::Done),
-        Ok(Some((mail, Order::Reactor(order)))) => {
+        Ok(Some((stdio, Order::Reactor(order)))) => {
             name_process(c"c1m-lab-reactor");
-            out_of_sight::run(move || reactor(mail, &order, ends))
+            out_of_sight::run(move || reactor(stdio, &order, ends))
         }
-        Ok(Some((mail, Order::Swarm(order)))) => {
+        Ok(Some((stdio, Order::Swarm(order)))) => {
             name_process(c"c1m-lab-swarm");
-            out_of_sight::run(move || swarm(mail, order))
+            out_of_sight::run(move || swarm(stdio, order))
         }
         Ok(Some((_, other))) => Err(io::Error::other(format!("{other:?} before being told what to be"))),
         Err(error) => Err(error),
@@ -72,21 +72,21 @@ fn name_process(name: &std::ffi::CStr) {
 }
 
 /// `empty`: the private memory before anything was made ready for connections.
-fn ready(mail: &mut Mailbox, empty: Option<u64>) -> io::Result<()> {
+fn ready(stdio: &mut AgentStdio, empty: Option<u64>) -> io::Result<()> {
     let nofile = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
-    mail.send(&Word::Ready { pid: std::process::id(), nofile, private_bytes: empty })
+    stdio.send(&Word::Ready { pid: std::process::id(), nofile, private_bytes: empty })
 }
 
 fn private_bytes() -> Option<u64> {
     proc::private_bytes(None).ok()
 }
 
-const MAIL: usize = 0;
+const STDIO: usize = 0;
 const SUCCESSOR: usize = 1;
 const PREDECESSOR: usize = 2;
 
 /// A reactor and its neighbours in the chain.
-struct Link {
+struct ReactorState {
     predecessor: Option<Predecessor>,
     successor: Option<Successor>,
     full: bool,
@@ -104,11 +104,11 @@ enum Drain {
     Done,
 }
 
-fn reactor(mut mail: Mailbox, order: &ReactorOrder, ends: Ends) -> io::Result<()> {
+fn reactor(mut stdio: AgentStdio, order: &ReactorOrder, ends: ChainEnds) -> io::Result<()> {
     let empty = private_bytes();
     let mut reactor = Reactor::new(order.capacity)?;
     let token = |place: usize| Token(reactor::OUTSIDE + place);
-    let mut link = Link {
+    let mut state = ReactorState {
         predecessor: None,
         successor: ends.after.map(Successor::new).transpose()?,
         full: false,
@@ -128,73 +128,73 @@ fn reactor(mut mail: Mailbox, order: &ReactorOrder, ends: Ends) -> io::Result<()
         let (predecessor, listeners) = Predecessor::meet(before)?;
         let raw = predecessor.as_fd().as_raw_fd();
         reactor.registry().register(&mut SourceFd(&raw), token(PREDECESSOR), Interest::READABLE)?;
-        link.predecessor = Some(predecessor);
+        state.predecessor = Some(predecessor);
         reactor.adopt(listeners);
     }
-    if let Some(successor) = &link.successor {
+    if let Some(successor) = &state.successor {
         let raw = successor.as_fd().as_raw_fd();
         reactor.registry().register(&mut SourceFd(&raw), token(SUCCESSOR), Interest::READABLE)?;
     }
-    mail.watch(reactor.registry(), token(MAIL))?;
-    ready(&mut mail, empty)?;
+    stdio.watch(reactor.registry(), token(STDIO))?;
+    ready(&mut stdio, empty)?;
 
     let mut told = Instant::now();
     loop {
-        let mut wait = mail.wait_to_tell(reactor.counts());
-        if link.drain == Drain::Going {
+        let mut wait = stdio.wait_to_tell(reactor.counts());
+        if state.drain == Drain::Going {
             let empty = reactor.close_some();
             wait = Some(Duration::ZERO);
             // While something still comes, it may be one more to close.
-            if empty && link.quiet {
-                mail.send_counts(reactor.counts())?;
-                mail.send(&Word::Drained)?;
-                link.drain = Drain::Done;
+            if empty && state.quiet {
+                stdio.send_counts(reactor.counts())?;
+                stdio.send(&Word::Drained)?;
+                state.drain = Drain::Done;
                 wait = None;
             }
         }
         let turn = reactor.turn(wait)?;
-        link.quiet = turn.quiet;
+        state.quiet = turn.quiet;
         for outside in turn.outside {
             match outside.0 - reactor::OUTSIDE {
-                MAIL => {
-                    let letters = mail.receive()?;
-                    for order in &letters.orders {
-                        link.asked |= *order == Order::Tell;
-                        obey_as_reactor(order, &mut reactor, &mut link, &mut mail)?;
+                STDIO => {
+                    let received = stdio.receive()?;
+                    for order in &received.orders {
+                        state.asked |= *order == Order::Tell;
+                        obey_as_reactor(order, &mut reactor, &mut state, &mut stdio)?;
                     }
-                    if letters.closed {
+                    if received.closed {
                         return Ok(());
                     }
                 }
                 SUCCESSOR => {
-                    if let Some(successor) = &mut link.successor {
+                    if let Some(successor) = &mut state.successor {
                         successor.meet(reactor.listeners());
                     }
                 }
                 PREDECESSOR => {
-                    let begins = link.predecessor.as_mut().is_some_and(Predecessor::says_begin);
+                    let begins = state.predecessor.as_mut().is_some_and(Predecessor::says_begin);
                     if begins {
-                        link.predecessor = None;
+                        state.predecessor = None;
                         reactor.accept()?;
-                        mail.send(&Word::Accepting)?;
+                        stdio.send(&Word::Accepting)?;
                     }
                 }
                 _ => {}
             }
         }
-        link.full |= turn.full;
-        if link.full
+        state.full |= turn.full;
+        if state.full
             && reactor.accepting()
-            && let Some(successor) = link.successor.as_ref().filter(|successor| successor.stands_by())
+            && let Some(successor) = state.successor.as_ref().filter(|successor| successor.stands_by())
         {
             // The successor may have died meanwhile; its end is the runner's to notice.
             let _ = successor.begin();
             reactor.release_listeners();
-            mail.send(&Word::Full)?;
+            stdio.send(&Word::Full)?;
         }
-        if turn.quiet || told.elapsed() >= TELL || std::mem::take(&mut link.asked) {
+        if turn.quiet || told.elapsed() >= TELL || std::mem::take(&mut state.asked) {
             told = Instant::now();
-            mail.send_counts(reactor.counts())?;
+            stdio.send_counts(reactor.counts())?;
         }
         if turn.accepted > 0 {
             std::thread::sleep(GATHER);
@@ -205,64 +205,64 @@ fn reactor(mut mail: Mailbox, order: &ReactorOrder, ends: Ends) -> io::Result<()
 fn obey_as_reactor(
     order: &Order,
     reactor: &mut Reactor,
-    link: &mut Link,
-    mail: &mut Mailbox,
+    state: &mut ReactorState,
+    stdio: &mut AgentStdio,
 ) -> io::Result<()> {
     match order {
         Order::Accept => {
             reactor.accept()?;
-            mail.send(&Word::Accepting)
+            stdio.send(&Word::Accepting)
         }
         Order::Tell => Ok(()),
-        Order::Call => mail.send(&Word::Here),
+        Order::Call => stdio.send(&Word::Here),
         Order::RoundEnds { going_on } => {
             reactor.expect_orderly_ends(*going_on);
-            mail.send(&Word::Expecting)
+            stdio.send(&Word::Expecting)
         }
         Order::Ending => {
             reactor.expect_end();
-            mail.send(&Word::Expecting)
+            stdio.send(&Word::Expecting)
         }
         Order::Drain => {
             reactor.expect_end();
-            link.drain = Drain::Going;
+            state.drain = Drain::Going;
             Ok(())
         }
-        Order::Weigh => mail.send(&Word::Weight { private_bytes: private_bytes() }),
+        Order::MeasureMemory => stdio.send(&Word::Memory { private_bytes: private_bytes() }),
         other => Err(io::Error::other(format!("a reactor cannot {other:?}"))),
     }
 }
 
-enum Phase {
+enum SwarmPhase {
     Idle,
     Ramp,
     Hold(Passes),
     /// Until then for the last echoes; then a look at every connection, which goes on from here.
-    Rest(Instant, usize),
+    Quiesce(Instant, usize),
     /// A round is over.
     Close,
     Drain,
 }
 
-fn swarm(mut mail: Mailbox, order: SwarmOrder) -> io::Result<()> {
+fn swarm(mut stdio: AgentStdio, order: SwarmOrder) -> io::Result<()> {
     let patience = Duration::from_millis(order.timeout_ms);
     let empty = private_bytes();
     let mut swarm = Swarm::new(order)?;
-    mail.watch(swarm.registry(), Token(swarm::OUTSIDE + MAIL))?;
-    ready(&mut mail, empty)?;
+    stdio.watch(swarm.registry(), Token(swarm::OUTSIDE + STDIO))?;
+    ready(&mut stdio, empty)?;
 
-    let mut phase = Phase::Idle;
+    let mut phase = SwarmPhase::Idle;
     let mut told = Instant::now();
     let mut told_latencies = told;
     loop {
-        let wait = step(&mut phase, &mut swarm, &mut mail)?;
-        let untold = mail.wait_to_tell(&swarm.counts()).map(|_| TELL.saturating_sub(told.elapsed()));
+        let wait = step(&mut phase, &mut swarm, &mut stdio)?;
+        let untold = stdio.wait_to_tell(&swarm.counts()).map(|_| TELL.saturating_sub(told.elapsed()));
         let wait = [wait, untold].into_iter().flatten().min();
         let outside = swarm.turn(wait)?;
         if !outside.is_empty() {
-            let Letters { orders, closed } = mail.receive()?;
+            let Received { orders, closed } = stdio.receive()?;
             for order in orders {
-                phase = obey_as_swarm(&order, phase, &mut swarm, &mut mail, patience)?;
+                phase = obey_as_swarm(&order, phase, &mut swarm, &mut stdio, patience)?;
             }
             if closed {
                 return Ok(());
@@ -270,39 +270,39 @@ fn swarm(mut mail: Mailbox, order: SwarmOrder) -> io::Result<()> {
         }
         if told.elapsed() >= TELL {
             told = Instant::now();
-            mail.send_counts(&swarm.counts())?;
+            stdio.send_counts(&swarm.counts())?;
         }
         if told_latencies.elapsed() >= TELL_LATENCIES {
             told_latencies = Instant::now();
             let latencies = swarm.take_latencies();
             if !latencies.is_empty() {
-                mail.send(&Word::Latencies { latencies })?;
+                stdio.send(&Word::Latencies { latencies })?;
             }
         }
     }
 }
 
 /// Does what the phase has to do now. How long until there is more; none: until an event comes.
-fn step(phase: &mut Phase, swarm: &mut Swarm, mail: &mut Mailbox) -> io::Result<Option<Duration>> {
+fn step(phase: &mut SwarmPhase, swarm: &mut Swarm, stdio: &mut AgentStdio) -> io::Result<Option<Duration>> {
     match phase {
-        Phase::Idle => Ok(swarm.deadline()),
-        Phase::Ramp => {
+        SwarmPhase::Idle => Ok(swarm.deadline()),
+        SwarmPhase::Ramp => {
             let wait = swarm.ramp();
             if swarm.ramped() {
-                mail.send_counts(&swarm.counts())?;
-                mail.send(&Word::Ramped)?;
-                *phase = Phase::Idle;
+                stdio.send_counts(&swarm.counts())?;
+                stdio.send(&Word::Ramped)?;
+                *phase = SwarmPhase::Idle;
             }
             Ok(wait)
         }
-        Phase::Hold(passes) => {
+        SwarmPhase::Hold(passes) => {
             if passes.is_due() {
                 passes.run(|from| swarm.sweep(from));
             }
             let wait = passes.wait();
             Ok(Some(swarm.talk().map_or(wait, |talk| talk.min(wait))))
         }
-        Phase::Rest(until, from) => {
+        SwarmPhase::Quiesce(until, from) => {
             if *from == 0 && swarm.outstanding() > 0 && Instant::now() < *until {
                 return Ok(Some(Duration::from_millis(5)));
             }
@@ -310,26 +310,26 @@ fn step(phase: &mut Phase, swarm: &mut Swarm, mail: &mut Mailbox) -> io::Result<
                 *from = next;
                 return Ok(Some(Duration::ZERO));
             }
-            mail.send_counts(&swarm.counts())?;
-            mail.send(&Word::Rested { latencies: swarm.take_latencies() })?;
-            *phase = Phase::Idle;
+            stdio.send_counts(&swarm.counts())?;
+            stdio.send(&Word::Quiesced { latencies: swarm.take_latencies() })?;
+            *phase = SwarmPhase::Idle;
             Ok(None)
         }
-        Phase::Close => {
+        SwarmPhase::Close => {
             if let Some(wait) = swarm.close_round() {
                 return Ok(Some(wait));
             }
-            mail.send_counts(&swarm.counts())?;
-            *phase = Phase::Idle;
+            stdio.send_counts(&swarm.counts())?;
+            *phase = SwarmPhase::Idle;
             Ok(None)
         }
-        Phase::Drain => {
+        SwarmPhase::Drain => {
             if !swarm.close_some() {
                 return Ok(Some(Duration::ZERO));
             }
-            mail.send_counts(&swarm.counts())?;
-            mail.send(&Word::Drained)?;
-            *phase = Phase::Idle;
+            stdio.send_counts(&swarm.counts())?;
+            stdio.send(&Word::Drained)?;
+            *phase = SwarmPhase::Idle;
             Ok(None)
         }
     }
@@ -337,15 +337,15 @@ fn step(phase: &mut Phase, swarm: &mut Swarm, mail: &mut Mailbox) -> io::Result<
 
 fn obey_as_swarm(
     order: &Order,
-    phase: Phase,
+    phase: SwarmPhase,
     swarm: &mut Swarm,
-    mail: &mut Mailbox,
+    stdio: &mut AgentStdio,
     patience: Duration,
-) -> io::Result<Phase> {
+) -> io::Result<SwarmPhase> {
     Ok(match order {
         Order::Connect { up_to } => {
             swarm.go(*up_to);
-            Phase::Ramp
+            SwarmPhase::Ramp
         }
         Order::Probe { up_to } => {
             swarm.probe(*up_to);
@@ -353,27 +353,27 @@ fn obey_as_swarm(
         }
         Order::Hold => {
             swarm.hold();
-            Phase::Hold(Passes::new())
+            SwarmPhase::Hold(Passes::new())
         }
-        Order::Rest => {
+        Order::Quiesce => {
             swarm.quiesce();
-            Phase::Rest(Instant::now() + patience, 0)
+            SwarmPhase::Quiesce(Instant::now() + patience, 0)
         }
         Order::Ending => {
             swarm.expect_end();
-            mail.send(&Word::Expecting)?;
+            stdio.send(&Word::Expecting)?;
             phase
         }
         Order::Close => {
             swarm.give_up();
-            Phase::Close
+            SwarmPhase::Close
         }
         Order::Drain => {
             swarm.give_up();
-            Phase::Drain
+            SwarmPhase::Drain
         }
-        Order::Weigh => {
-            mail.send(&Word::Weight { private_bytes: private_bytes() })?;
+        Order::MeasureMemory => {
+            stdio.send(&Word::Memory { private_bytes: private_bytes() })?;
             phase
         }
         other => return Err(io::Error::other(format!("a swarm cannot {other:?}"))),

@@ -3,6 +3,6 @@
 use std::fmt::Display;
 use std::io::Write;
 
-pub fn say(text: impl Display) {
+pub fn print_line(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -4,29 +4,28 @@ use std::fs::File;
 use std::io;
 use std::time::Instant;
 
-use super::{AgentEyes, Depth, HostEyes, NodeEyes, Sample, Seat, Seen, names};
+use super::{AgentProbes, Depth, HostProbes, NodeProbes, ProbedNode, Sample, Seen, names};
 use crate::kernel::netns;
 
-pub struct Eyes {
-    host: HostEyes,
-    nodes: Vec<NodeEyes>,
-    agents: Vec<AgentEyes>,
+pub struct Probes {
+    host: HostProbes,
+    nodes: Vec<NodeProbes>,
+    agents: Vec<AgentProbes>,
     buffer: Vec<u8>,
 }
 
-impl Eyes {
+impl Probes {
     /// A namespace that cannot be entered is left out: it is gone. What is open keeps its namespace in being. Where no
     /// thread can be had to enter any, that is an error: nothing would be seen.
-    pub fn open<'a>(places: impl IntoIterator<Item = (Seat, &'a File)>) -> io::Result<Eyes> {
-        let (seats, files): (Vec<Seat>, Vec<&File>) = places.into_iter().unzip();
-        let nodes = netns::inside_each(files, |node| Ok(NodeEyes::open_here(seats[node].clone())));
-        let no_thread =
-            |node: &io::Result<NodeEyes>| matches!(node, Err(why) if why.kind() == io::ErrorKind::WouldBlock);
+    pub fn open<'a>(places: impl IntoIterator<Item = (ProbedNode, &'a File)>) -> io::Result<Probes> {
+        let (probed, files): (Vec<ProbedNode>, Vec<&File>) = places.into_iter().unzip();
+        let nodes = netns::inside_each(files, |node| Ok(NodeProbes::open_here(probed[node].clone())));
+        let no_thread = |node: &io::Result<NodeProbes>| matches!(node, Err(why) if why.kind() == io::ErrorKind::WouldBlock);
         if let Some(Err(why)) = nodes.iter().find(|node| no_thread(node)) {
             return Err(io::Error::new(why.kind(), why.to_string()));
         }
-        Ok(Eyes {
-            host: HostEyes::open(),
+        Ok(Probes {
+            host: HostProbes::open(),
             nodes: nodes.into_iter().flatten().collect(),
             agents: Vec::new(),
             buffer: Vec::new(),
@@ -34,14 +33,14 @@ impl Eyes {
     }
 
     /// This machine, which is a node itself.
-    pub fn of_machine(node: &str) -> Eyes {
-        let seat = Seat { name: node.to_owned(), cgroup: None };
-        let nodes = vec![NodeEyes::open_here(seat)];
-        Eyes { host: HostEyes::open(), nodes, agents: Vec::new(), buffer: Vec::new() }
+    pub fn of_machine(node: &str) -> Probes {
+        let probed = ProbedNode { name: node.to_owned(), cgroup: None };
+        let nodes = vec![NodeProbes::open_here(probed)];
+        Probes { host: HostProbes::open(), nodes, agents: Vec::new(), buffer: Vec::new() }
     }
 
     pub fn add_agent(&mut self, name: String, pid: u32) {
-        self.agents.push(AgentEyes::open(name, pid));
+        self.agents.push(AgentProbes::open(name, pid));
     }
 
     pub fn look(&mut self, depth: Depth) -> Seen {
@@ -73,10 +72,10 @@ mod tests {
 
     #[test]
     fn this_machine_is_seen() {
-        let mut eyes = Eyes::open([]).expect("a thread");
-        eyes.add_agent("swarm 1".to_owned(), std::process::id());
-        eyes.add_agent("swarm 2".to_owned(), u32::MAX >> 2);
-        let Seen { sample, spent } = eyes.look(Depth::Agents);
+        let mut probes = Probes::open([]).expect("a thread");
+        probes.add_agent("swarm 1".to_owned(), std::process::id());
+        probes.add_agent("swarm 2".to_owned(), u32::MAX >> 2);
+        let Seen { sample, spent } = probes.look(Depth::Agents);
         assert!(!spent.is_zero());
         assert!(sample.level(names::HOST, names::MEMORY_TOTAL) > Some(0));
         assert!(sample.level(names::HOST, names::FILES_OPEN) > Some(0));

@@ -8,6 +8,7 @@ use crate::driver::Built;
 use crate::event::{Event, Moment, Phase};
 use crate::launch::AgentId;
 use crate::observe::{History, Sample, names};
+use crate::origin::Origin;
 use crate::teardown::Outcome;
 
 /// How an agent that answers no more is told: it may be stopped, or too slow, but it has not ended.
@@ -20,6 +21,8 @@ pub struct Account {
     counts: BTreeMap<AgentId, Counts>,
     /// Private memory of each agent: empty, and at the peak.
     pub agent_memory: BTreeMap<AgentId, AgentMemory>,
+    /// Where the record of the run comes from.
+    pub origin: Origin,
     /// Echo latencies in microseconds, and how many.
     latencies: BTreeMap<u64, u64>,
     pub samples: Vec<(Moment, Sample)>,
@@ -52,6 +55,8 @@ pub struct Account {
     standing: bool,
     pub broke: Option<String>,
     pub outcome: Option<Outcome>,
+    /// The exit code of a run that ended before anything was built.
+    pub never_built: Option<u8>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -78,6 +83,7 @@ pub struct Totals {
 impl Account {
     pub fn see(&mut self, event: &Event) {
         match event {
+            Event::Run(origin) => self.origin = Origin::clone(origin),
             Event::Ended { phase, seconds } => {
                 *self.seconds.entry(*phase).or_default() += seconds;
                 if *phase == Phase::Ramp {
@@ -102,16 +108,17 @@ impl Account {
                 (self.open, self.per_second) = (*open, *per_second);
                 self.peak_per_second = self.peak_per_second.max(*per_second);
             }
-            Event::Latencies { latencies, .. } => {
+            Event::Latencies { latencies } => {
                 for (micros, count) in latencies {
                     let sum = self.latencies.entry(*micros).or_default();
                     *sum = sum.saturating_add(*count);
                 }
             }
-            Event::Observed { micros, changes } => {
+            Event::Observed { looks, micros, changes, highest } => {
                 self.history.see(changes);
-                self.looks += 1;
-                self.looking_us += micros;
+                self.history.see_highest(highest);
+                self.looks = self.looks.saturating_add(*looks);
+                self.looking_us = self.looking_us.saturating_add(*micros);
             }
             Event::Kernel { moment: Moment::Plateau, sample } => self.plateaus.push(Plateau {
                 seconds: self.seconds.get(&Phase::Ramp).copied().unwrap_or_default(),
@@ -140,6 +147,12 @@ impl Account {
             Event::Interrupted { signal } => self.interrupted = Some(signal.clone()),
             Event::Broke { why } => {
                 self.broke.get_or_insert_with(|| why.clone());
+            }
+            Event::Over { left_behind, never_built } => {
+                self.never_built = *never_built;
+                if let Some(outcome) = &mut self.outcome {
+                    outcome.left_behind.extend_from_slice(left_behind);
+                }
             }
             Event::TakenDown(outcome) => self.outcome = Some(outcome.clone()),
             Event::Began { .. }
@@ -243,8 +256,8 @@ mod tests {
     fn latencies_of_all_agents_are_one_distribution() {
         let mut account = Account::default();
         assert_eq!(account.latency_us(0.5), None);
-        for (agent, latencies) in [(0, vec![(10, 50)]), (1, vec![(20, 40), (90, 10)])] {
-            account.see(&Event::Latencies { agent: AgentId::Swarm(agent), latencies });
+        for latencies in [vec![(10, 50)], vec![(20, 40), (90, 10)]] {
+            account.see(&Event::Latencies { latencies });
         }
         assert_eq!(account.latency_us(0.5), Some(10));
         assert_eq!(account.latency_us(0.9), Some(20));

@@ -120,7 +120,11 @@ pub enum Word {
     Full,
     /// Swarm: every connection that it was to open by now has been tried.
     Ramped,
-    /// Swarm: at rest, with the latencies of its echoes since it last was, as (microseconds, how many).
+    /// Swarm: the latencies of its echoes since it last told them, as (microseconds, how many); every few seconds.
+    Latencies {
+        latencies: Vec<(u64, u64)>,
+    },
+    /// Swarm: at rest, with the latencies of its echoes that it has not told yet.
     Quiesced {
         latencies: Vec<(u64, u64)>,
     },

@@ -8,6 +8,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::agent::confine::Cell;
 use crate::cause::Cause;
 use crate::exit::Exit;
+use crate::record::schema::Kind;
 use crate::units::{Count, Period, Ports};
 
 /// Hold a million and more TCP connections on one machine, and account for every one.
@@ -58,8 +59,8 @@ pub enum Command {
     Client(ClientArgs),
     /// Tell of a cause that keeps connections from being there, or list all causes
     Explain(ExplainArgs),
-    /// Print the JSON Schema of lab files, for editors
-    Schema,
+    /// Print the JSON Schema of lab files, for editors, or of what a run leaves
+    Schema(SchemaArgs),
     /// Print what a shell needs to complete commands and flags
     Completions(CompletionsArgs),
     /// A process inside a node; started by the others
@@ -149,6 +150,13 @@ pub struct ClimbArgs {
 pub struct ExplainArgs {
     /// The cause, as a report names it
     pub cause: Option<Cause>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct SchemaArgs {
+    /// What it describes
+    #[arg(value_enum, default_value_t)]
+    pub of: Kind,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -21,6 +21,7 @@ use crate::diagnose::explain;
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::host::Host;
+use crate::origin::LabFile;
 use crate::plan::Plan;
 use crate::spec::{self, Lab, Override};
 use crate::{fingerprint, steward};
@@ -41,7 +42,7 @@ pub fn run(command: Command) -> Result<Exit> {
             Some(cause) => explain::one(cause),
             None => explain::list(),
         }),
-        Command::Schema => print_json(&spec::schema()),
+        Command::Schema(args) => print_json(&args.of.schema()),
         Command::Completions(args) => completions::run(&args),
         Command::Agent(cell) => agent::run_loop::run(&cell),
         Command::Steward(args) => steward(&args),
@@ -86,7 +87,7 @@ fn plan_here(mut lab: Lab, fit: bool, host: &Host) -> Result<Plan> {
 
 /// What is known of a lab before anything is touched.
 enum Planned {
-    Plan(Box<Plan>),
+    Plan(Box<Plan>, LabFile),
     /// Its nodes are machines, and nobody has asked them what they are.
     Unasked(Box<Unasked>),
 }
@@ -96,16 +97,18 @@ fn plan_anywhere(args: &LabArgs, host: &mut Host, ask_machines: bool) -> Result<
     let (lab, fit) = load(args)?;
     if !lab.spec.driver.is_far() {
         host.read_settings(lab.spec.sysctl.host.keys());
-        return plan_here(lab, fit, host).map(Box::new).map(Planned::Plan);
+        let file = LabFile::of(&lab.source, fit);
+        return plan_here(lab, fit, host).map(|plan| Planned::Plan(Box::new(plan), file));
     }
     if !ask_machines {
         return Unasked::new(&lab, &args.file, fit).map(Box::new).map(Planned::Unasked);
     }
+    let file = LabFile::of(&lab.source, fit);
     runtime()?.block_on(async {
         let far::Far { plan, machines, .. } =
             far::plan((lab, fit), &args.file, host, far::Idle::AreAnError).await?;
         machines.close().await;
-        Ok(Planned::Plan(Box::new(plan)))
+        Ok(Planned::Plan(Box::new(plan), file))
     })
 }
 

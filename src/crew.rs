@@ -99,7 +99,7 @@ impl Crew {
             Word::Ramped => member.ramping = false,
             Word::Failed { why } => member.failed = Some(why.clone()),
             Word::Accepting => member.accepts = true,
-            Word::Counts(_) | Word::Full | Word::Drained => {}
+            Word::Counts(_) | Word::Latencies { .. } | Word::Full | Word::Drained => {}
         }
     }
 

@@ -9,7 +9,7 @@ mod silent;
 mod tests;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
 use crate::cause::Cause;
@@ -19,7 +19,7 @@ use missing::Missing;
 pub use rows::{Row, row};
 
 /// Why so many connections are missing.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// The cause's name; `c1m-lab explain` tells more of it.
     pub cause: Cause,
@@ -36,7 +36,7 @@ pub struct Verdict {
 }
 
 /// A key of the lab file, and the value that lifts the limit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// The key with the sections before it, such as `server.backlog`.
     pub path: String,

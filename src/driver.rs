@@ -6,6 +6,7 @@ pub mod netns;
 pub mod ssh;
 pub mod vagrant;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -18,7 +19,7 @@ use crate::teardown::Outcome;
 use crate::units::Ports;
 
 /// What a build made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Built {
     /// Machines that are nodes; none: the nodes are namespaces of this host.
     pub machines: usize,
@@ -31,7 +32,7 @@ pub struct Built {
 }
 
 /// What of a lab stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Remains {
     pub namespaces: usize,
     pub cgroups: usize,

@@ -2,15 +2,17 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Counts;
 use crate::driver::{Built, Remains};
 use crate::launch::AgentId;
 use crate::observe::Sample;
-use crate::teardown::Outcome;
+use crate::origin::Origin;
+use crate::teardown::{Leftover, Outcome};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     Check,
@@ -35,7 +37,7 @@ impl fmt::Display for Phase {
 }
 
 /// The moments at which the kernel's counters are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Moment {
     Before,
@@ -45,16 +47,21 @@ pub enum Moment {
     Drained,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    /// The first event of a run: where its record comes from.
+    Run(Box<Origin>),
+    /// A phase begins.
     Began {
         phase: Phase,
     },
+    /// A phase is over.
     Ended {
         phase: Phase,
         seconds: f64,
     },
+    /// The lab stands.
     Built(Built),
     AgentStarted {
         agent: AgentId,
@@ -65,7 +72,7 @@ pub enum Event {
         nofile: u64,
         private_bytes: Option<u64>,
     },
-    /// An agent's counts so far.
+    /// An agent's counts so far; those that are 0 are left out. Told when they have changed.
     Counts {
         agent: AgentId,
         counts: Counts,
@@ -80,7 +87,7 @@ pub enum Event {
     Ramped {
         agent: AgentId,
     },
-    /// All clients together.
+    /// All clients together. Told when it has changed.
     Progress {
         established: u64,
         open: u64,
@@ -90,8 +97,9 @@ pub enum Event {
         agent: AgentId,
         private_bytes: Option<u64>,
     },
+    /// Latencies of answers since this was last told, of all agents: microseconds, and how many answers took so long.
+    /// Two such lists are merged by adding the counts of equal latencies.
     Latencies {
-        agent: AgentId,
         latencies: Vec<(u64, u64)>,
     },
     /// What the kernel counted at a moment that the report compares.
@@ -100,10 +108,14 @@ pub enum Event {
         sample: Sample,
     },
     /// What has changed since it was last looked at: levels as they are, counters by how much they grew.
-    /// Looking has taken so long.
+    /// So many looks are told together, and have taken so long.
     Observed {
+        looks: u64,
         micros: u64,
         changes: Sample,
+        /// Levels that were higher in between.
+        #[serde(default, skip_serializing_if = "Sample::is_empty")]
+        highest: Sample,
     },
     /// What the kernel says of an agent that it ended.
     KernelSaid {
@@ -166,4 +178,11 @@ pub enum Event {
         why: String,
     },
     TakenDown(Outcome),
+    /// The last event of a run.
+    Over {
+        /// What was found to be left behind after the lab was taken down.
+        left_behind: Vec<Leftover>,
+        /// The exit code of a run that ended before anything was built.
+        never_built: Option<u8>,
+    },
 }

@@ -16,6 +16,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod tree;
+pub mod virtualization;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -7,6 +7,7 @@ use std::fmt;
 use std::pin::Pin;
 
 use futures::stream::LocalBoxStream;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWrite;
 
@@ -15,7 +16,7 @@ use crate::kernel::proc::LogMark;
 use crate::plan::Plan;
 
 /// Which agent: the reactor at a place of the chain, or the swarm at an index of the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentId {
     Reactor(u32),

@@ -18,6 +18,7 @@ pub mod stderr;
 pub mod kernel;
 pub mod host;
 pub mod spec;
+pub mod origin;
 pub mod plan;
 
 // The ends of connections, as processes.
@@ -47,6 +48,7 @@ pub mod up;
 // What it came to.
 pub mod diagnose;
 pub mod report;
+pub mod record;
 pub mod climb;
 pub mod progress;
 

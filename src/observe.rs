@@ -14,6 +14,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use agent::AgentProbes;
@@ -39,7 +40,7 @@ pub enum Depth {
 }
 
 /// What was read at one place. Levels go up and down; counters only grow.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Reading {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -63,7 +64,7 @@ impl Reading {
 }
 
 /// Readings of all places: `host`, each node by its name, each agent by its.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Sample {
     pub places: BTreeMap<String, Reading>,
@@ -77,6 +78,10 @@ pub struct Seen {
 }
 
 impl Sample {
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
     pub fn level(&self, place: &str, name: &str) -> Option<u64> {
         self.places.get(place)?.levels.get(name).copied()
     }

@@ -32,7 +32,8 @@ pub mod turns;
 #[cfg(test)]
 mod tests;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::spec::DriverKind;
 use crate::units::Address;
@@ -51,7 +52,7 @@ pub use talk::{Echo, Talk};
 pub use tuple_sum::TupleSum;
 use tuples::Tuples;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     pub lab: String,
     pub driver: DriverKind,

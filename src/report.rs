@@ -20,13 +20,14 @@ mod whole;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
 use crate::agent::tally::{Operation, Row, Tally};
 use crate::diagnose::{self, Verdict};
 use crate::event::Phase;
 use crate::exit::Exit;
+use crate::origin::Origin;
 use crate::plan::Plan;
 use crate::spec::Until;
 use crate::teardown::{Leftover, Restored};
@@ -35,12 +36,12 @@ pub use kernel::Kernel;
 pub use plateaus::Plateau;
 
 /// What one run came to.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
+    #[serde(flatten)]
+    pub origin: Origin,
     /// The lab's name.
     pub lab: String,
-    /// The version of c1m-lab that made the run.
-    pub version: &'static str,
     /// Connections that were to be opened, in all rounds: asked = established + failed + untried, always.
     pub asked: u64,
     /// Connections that were established, seen from the clients.
@@ -56,7 +57,7 @@ pub struct Report {
     /// Established connections when the first one failed or was lost, where `ramp.until` is `breaks`.
     pub breaks_at: Option<u64>,
     /// What stood at each of `ramp.plateaus` that was reached, at the end of its pause.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plateaus: Vec<Plateau>,
     /// How long each phase took.
     pub seconds: Seconds,
@@ -71,7 +72,7 @@ pub struct Report {
     /// What the kernel counted.
     pub kernel: Kernel,
     /// The machines, where the nodes are machines.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub machines: Vec<machines::Machine>,
     /// What looking at the kernel's counters has cost.
     pub observing: Observing,
@@ -98,7 +99,7 @@ pub struct Report {
 }
 
 /// Ends of one kind, counted by what the kernel said.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ends {
     /// All of them.
     pub total: u64,
@@ -107,7 +108,7 @@ pub struct Ends {
 }
 
 /// Seconds of each phase; null for a phase that did not end.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Seconds {
     /// From the first change to the host until all agents were ready.
     pub build: Option<f64>,
@@ -122,7 +123,7 @@ pub struct Seconds {
 }
 
 /// The server's end of all connections, or the clients'.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Side {
     /// Connections the server accepted; the clients have no such field.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,12 +143,12 @@ pub struct Side {
     /// Where that figure comes from.
     pub kernel_bytes_source: Option<String>,
     /// The objects that were counted for it, by their slab cache: bytes for each connection.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kernel_bytes_by: BTreeMap<String, f64>,
 }
 
 /// What looking at the kernel's counters has cost.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Observing {
     /// How often everything was looked at.
     pub looks: u64,
@@ -156,7 +157,7 @@ pub struct Observing {
 }
 
 /// Echo traffic during the hold.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Echo {
     /// Payloads that were sent.
     pub sent: u64,
@@ -189,8 +190,8 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
     clients.lost.add_named(Operation::Agent, "no answer", std::mem::take(&mut clients.open));
     let outcome = account.outcome.clone().unwrap_or_default();
     let mut report = Report {
+        origin: account.origin.clone(),
         lab: plan.lab.clone(),
-        version: env!("CARGO_PKG_VERSION"),
         asked: plan.asked(),
         established: totals.clients.established,
         ready: totals.clients.ready.min(totals.clients.established),
@@ -235,7 +236,7 @@ pub fn settle(plan: &Plan, account: &Account) -> Report {
     whole::explain_nulls(&mut report, plan, account);
     explain_nulls(&mut report, plan);
     report.expectations = expectations::check(&plan.course.expect, &report);
-    report.exit = exit(&report).code();
+    report.exit = account.never_built.unwrap_or_else(|| exit(&report).code());
     report
 }
 

@@ -53,7 +53,7 @@ pub struct Restored {
     pub note: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
     pub left_behind: Vec<Leftover>,
     pub restored: Vec<Restored>,

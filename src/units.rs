@@ -12,6 +12,7 @@ mod people;
 mod ports;
 mod quantity;
 mod rate;
+mod utc;
 
 mod text_form;
 
@@ -22,6 +23,7 @@ pub use people::{grouped, human_bytes, seconds};
 pub use ports::{PortRange, Ports};
 pub use quantity::{Bytes, Count, Period};
 pub use rate::{Rate, Share};
+pub use utc::Utc;
 
 pub(crate) use bad_unit::{is_printable, quoted};
 pub(crate) use text_form::{expect_text, text_form};

@@ -229,6 +229,8 @@ impl<'a, D: Driver> Run<'a, D> {
     }
 
     async fn take_down(&mut self) -> Result<Outcome> {
+        // This may take a while, in which nothing else is told.
+        self.log.flush();
         let watch_remains = self.driver.watch_remains();
         let down = self.driver.down();
         tokio::pin!(down);
@@ -260,7 +262,12 @@ impl<'a, D: Driver> Run<'a, D> {
     async fn look(&mut self, depth: Depth) -> Sample {
         let Seen { sample, spent } = self.driver.sample(depth).await;
         let changes = self.watch.take(sample.clone(), spent, depth);
-        self.log.tell(Event::Observed { micros: spent.as_micros() as u64, changes });
+        self.log.tell(Event::Observed {
+            looks: 1,
+            micros: spent.as_micros() as u64,
+            changes,
+            highest: Sample::default(),
+        });
         sample
     }
 

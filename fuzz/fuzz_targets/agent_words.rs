@@ -35,7 +35,7 @@ fn event(agent: AgentId, word: Word) -> Option<Event> {
         Word::Ready { nofile, private_bytes, .. } => Some(Event::AgentReady { agent, nofile, private_bytes }),
         Word::Counts(counts) => Some(Event::Counts { agent, counts }),
         Word::Memory { private_bytes } => Some(Event::AgentMemory { agent, private_bytes }),
-        Word::Quiesced { latencies } => Some(Event::Latencies { agent, latencies }),
+        Word::Quiesced { latencies } | Word::Latencies { latencies } => Some(Event::Latencies { latencies }),
         Word::Failed { why } => Some(Event::AgentEnded { agent, how: why, planned: false }),
         Word::Here | Word::Accepting | Word::Full | Word::Expecting | Word::Ramped | Word::Drained => None,
     }

@@ -24,6 +24,9 @@ use crate::kernel::proc;
 /// How often counts are told while they change.
 const TELL: Duration = Duration::from_millis(100);
 
+/// How often a swarm tells the latencies of answers, while there are any.
+const TELL_LATENCIES: Duration = Duration::from_secs(5);
+
 /// How long a reactor that has just accepted lets the queues fill again: fewer wake-ups for the same
 /// connections leave a fifth more of the CPU to the handshakes.
 const GATHER: Duration = Duration::from_millis(1);
@@ -250,6 +253,7 @@ fn swarm(mut stdio: AgentStdio, order: SwarmOrder) -> io::Result<()> {
 
     let mut phase = SwarmPhase::Idle;
     let mut told = Instant::now();
+    let mut told_latencies = told;
     loop {
         let wait = step(&mut phase, &mut swarm, &mut stdio)?;
         let untold = stdio.wait_to_tell(&swarm.counts()).map(|_| TELL.saturating_sub(told.elapsed()));
@@ -267,6 +271,13 @@ fn swarm(mut stdio: AgentStdio, order: SwarmOrder) -> io::Result<()> {
         if told.elapsed() >= TELL {
             told = Instant::now();
             stdio.send_counts(&swarm.counts())?;
+        }
+        if told_latencies.elapsed() >= TELL_LATENCIES {
+            told_latencies = Instant::now();
+            let latencies = swarm.take_latencies();
+            if !latencies.is_empty() {
+                stdio.send(&Word::Latencies { latencies })?;
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::opener::{End, Opener};
 use super::tally::TalkCounts;
 use crate::plan::Talk as TalkOrder;
-pub use latencies::Latencies;
+pub use latencies::{Latencies, step_of};
 use schedule::Schedule;
 
 /// The two directions of one connection.

@@ -40,6 +40,20 @@ pub struct Row {
 #[serde(from = "Vec<Row>", into = "Vec<Row>")]
 pub struct Tally(BTreeMap<(Operation, String), u64>);
 
+impl JsonSchema for Tally {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Tally".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Vec::<Row>::json_schema(generator)
+    }
+}
+
 impl Tally {
     pub fn add(&mut self, operation: Operation, error: Errno) {
         self.add_named(operation, &errno::name(error), 1);
@@ -57,6 +71,10 @@ impl Tally {
         for ((operation, name), count) in &other.0 {
             self.add_named(*operation, name, *count);
         }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub fn total(&self) -> u64 {
@@ -91,33 +109,51 @@ impl From<Tally> for Vec<Row> {
 }
 
 /// Everything one agent has counted since it began.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Counts {
     /// Connects begun (swarm); accepts that returned, well or not (reactor).
+    #[serde(skip_serializing_if = "is_zero")]
     pub tried: u64,
     /// Connected (swarm); accepted (reactor).
+    #[serde(skip_serializing_if = "is_zero")]
     pub established: u64,
     /// Held now.
+    #[serde(skip_serializing_if = "is_zero")]
     pub open: u64,
     /// Ended as planned.
+    #[serde(skip_serializing_if = "is_zero")]
     pub closed: u64,
+    #[serde(skip_serializing_if = "Tally::is_empty")]
     pub failed: Tally,
     /// Ended before they should have.
+    #[serde(skip_serializing_if = "Tally::is_empty")]
     pub lost: Tally,
     /// Established, and done with their talk's handshake.
+    #[serde(skip_serializing_if = "is_zero")]
     pub ready: u64,
+    #[serde(skip_serializing_if = "TalkCounts::is_empty")]
     pub talk: TalkCounts,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct TalkCounts {
+    #[serde(skip_serializing_if = "is_zero")]
     pub sent: u64,
+    #[serde(skip_serializing_if = "is_zero")]
     pub answered: u64,
     /// Answers that were not what was sent, byte for byte.
+    #[serde(skip_serializing_if = "is_zero")]
     pub wrong: u64,
     /// Messages that were due and not sent: the answer before was still out, or the process was late.
+    #[serde(skip_serializing_if = "is_zero")]
     pub skipped: u64,
+}
+
+/// What is 0 is not told: there are many agents, and each tells often.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Counts {
@@ -144,6 +180,10 @@ impl Counts {
 }
 
 impl TalkCounts {
+    pub fn is_empty(&self) -> bool {
+        *self == TalkCounts::default()
+    }
+
     pub fn unanswered(&self) -> u64 {
         self.sent.saturating_sub(self.answered).saturating_sub(self.wrong)
     }

@@ -46,7 +46,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit> {
     });
     let mut unasked = None;
     let (plan, refusal) = match planned {
-        Some(Ok(Planned::Plan(plan))) => (Some(*plan), None),
+        Some(Ok(Planned::Plan(plan, _))) => (Some(*plan), None),
         Some(Ok(Planned::Unasked(machines))) => {
             unasked = Some(CheckRow { state: State::Unknown, ..row("machines", &machines.in_short()) });
             (None, None)

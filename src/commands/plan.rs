@@ -5,9 +5,11 @@ use crate::cli::PlanArgs;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::journal;
+use crate::origin::Beginning;
 use crate::plan::machines::{Clock, Placed};
 use crate::plan::tuples::Addresses;
 use crate::plan::{Here, Home, HostSetting, LinkEnd, Nat, Node, Place, Plan, Role, Router, TupleSum};
+use crate::record::PlanRecord;
 use crate::units::{Period, grouped, human_bytes};
 
 /// Nodes shown one by one; of more, the first and the last.
@@ -16,8 +18,10 @@ const SHOWN: usize = 6;
 pub fn run(args: &PlanArgs) -> Result<Exit> {
     let mut host = journal::beside::host();
     match plan_anywhere(&args.lab, &mut host, args.ask_machines)? {
-        Planned::Plan(plan) if args.json => print_json(&plan),
-        Planned::Plan(plan) => print_text(&text(&plan)),
+        Planned::Plan(plan, file) if args.json => {
+            print_json(&PlanRecord::of(Beginning::now(file, &host).origin, &plan))
+        }
+        Planned::Plan(plan, _) => print_text(&text(&plan)),
         Planned::Unasked(unasked) if args.json => print_json(&unasked),
         Planned::Unasked(unasked) => print_text(&unasked.text()),
     }

@@ -11,13 +11,16 @@ use crate::driver::Driver;
 use crate::driver::netns::NetnsDriver;
 use crate::driver::ssh::SshDriver;
 use crate::error::{Attempt, Error, Result};
+use crate::event::Event;
 use crate::exit::Exit;
 use crate::host::{Capability, Host};
 use crate::journal::{self, Header, Journal};
 use crate::kernel::{proc, process};
 use crate::log::{Listener, Log};
+use crate::origin::{Beginning, LabFile};
 use crate::plan::{Plan, lowering, permits};
 use crate::progress::{Screen, Show};
+use crate::record::PlanRecord;
 use crate::report::folder::{self, Folder};
 use crate::report::{self, Report, junit, text};
 use crate::rootless;
@@ -78,12 +81,13 @@ fn host_now(lab: &Lab) -> Host {
 }
 
 fn run_here(args: &UpArgs, lab: &Lab, fit: bool, host: Host) -> Result<Ended> {
+    let beginning = Beginning::now(LabFile::of(&lab.source, fit), &host);
     // In a user namespace of its own there are no other labs, and less is seen of the host.
     let shared = rootless::is_unneeded(&host);
     let (host, plan) = prepare(lab, fit, host)?;
     lowering::check(plan.host_settings(), args.lower_host_limits)?;
     let runtime = super::runtime()?;
-    let place = Place::make(args, &runtime, &plan)?;
+    let place = Place::make(args, &runtime, &plan, beginning)?;
     // Once more, now that no other lab can begin meanwhile: another may have begun since.
     let again = |plan: Plan| {
         if !shared {
@@ -92,13 +96,14 @@ fn run_here(args: &UpArgs, lab: &Lab, fit: bool, host: Host) -> Result<Ended> {
         let plan = plan_here(lab.clone(), fit, &host_now(lab))?;
         lowering::check(plan.host_settings(), args.lower_host_limits).map(|()| plan)
     };
-    let (journal, plan) = begin(plan, &place.folder, again)?;
+    let (journal, plan) = begin(plan, &place, again)?;
     finish(args, &runtime, &plan, NetnsDriver::new(journal, host.cgroup), place)
 }
 
 /// The machines are reached first: what they are decides the plan. Nothing of this host is changed, so that any
 /// user may do it; only root has a journal here, by which `status` and `down` know of the run.
 fn run_far(args: &UpArgs, lab: Lab, fit: bool, host: &Host) -> Result<Ended> {
+    let beginning = Beginning::now(LabFile::of(&lab.source, fit), host);
     let runtime = super::runtime()?;
     let idle = if args.start_machines { Idle::AreStarted } else { Idle::AreAnError };
     let Far { plan, machines, config } =
@@ -107,12 +112,12 @@ fn run_far(args: &UpArgs, lab: Lab, fit: bool, host: &Host) -> Result<Ended> {
     for placed in plan.machines() {
         lowering::check(&placed.settings, args.lower_host_limits)?;
     }
-    let place = Place::make(args, &runtime, &plan)?;
+    let place = Place::make(args, &runtime, &plan, beginning)?;
     let journal = if host.uid == 0 {
         let journal = Journal::begin(header(&plan, &place.folder))?;
-        Some(noted(journal, &plan, &place.folder)?)
+        Some(noted(journal, &plan, &place)?)
     } else {
-        note_plan(&plan, &place.folder)?;
+        note_plan(&plan, &place)?;
         None
     };
     let driver = SshDriver::new(journal, machines, &plan.lab);
@@ -122,30 +127,31 @@ fn run_far(args: &UpArgs, lab: Lab, fit: bool, host: &Host) -> Result<Ended> {
 /// Where a run writes, and by what it is ended before its time.
 struct Place {
     folder: Folder,
+    beginning: Beginning,
     interrupts: Interrupts,
 }
 
 impl Place {
-    fn make(args: &UpArgs, runtime: &Runtime, plan: &Plan) -> Result<Place> {
+    fn make(args: &UpArgs, runtime: &Runtime, plan: &Plan, beginning: Beginning) -> Result<Place> {
         let folder = Folder::create(args.out.as_deref(), &plan.lab)?;
         // From here on a signal is heard: it does not end the runner in the middle of what stands.
         let interrupts = runtime.block_on(async { Interrupts::listen() })?;
-        Ok(Place { folder, interrupts })
+        Ok(Place { folder, beginning, interrupts })
     }
 }
 
 /// Begins the journal of this host, with the plan that was made under its lock and what that takes of the host.
-fn begin(plan: Plan, folder: &Folder, again: impl FnOnce(Plan) -> Result<Plan>) -> Result<(Journal, Plan)> {
+fn begin(plan: Plan, place: &Place, again: impl FnOnce(Plan) -> Result<Plan>) -> Result<(Journal, Plan)> {
     let lab = plan.lab.clone();
     let (journal, plan) = Journal::begin_if(&lab, || {
         let plan = again(plan)?;
-        Ok((Header { planned: Some(plan.reservation()), ..header(&plan, folder) }, plan))
+        Ok((Header { planned: Some(plan.reservation()), ..header(&plan, &place.folder) }, plan))
     })?;
-    noted(journal, &plan, folder).map(|journal| (journal, plan))
+    noted(journal, &plan, place).map(|journal| (journal, plan))
 }
 
-fn noted(journal: Journal, plan: &Plan, folder: &Folder) -> Result<Journal> {
-    match note_plan(plan, folder) {
+fn noted(journal: Journal, plan: &Plan, place: &Place) -> Result<Journal> {
+    match note_plan(plan, place) {
         Ok(()) => Ok(journal),
         Err(error) => {
             // Nothing stands yet: the next run must not be told otherwise.
@@ -155,8 +161,8 @@ fn noted(journal: Journal, plan: &Plan, folder: &Folder) -> Result<Journal> {
     }
 }
 
-fn note_plan(plan: &Plan, folder: &Folder) -> Result<()> {
-    folder.write("plan.json", plan)?;
+fn note_plan(plan: &Plan, place: &Place) -> Result<()> {
+    place.folder.write("plan.json", &PlanRecord::of(place.beginning.origin.clone(), plan))?;
     let needed = plan.runner_nofile;
     process::raise_nofile(needed)
         .attempt(Exit::Host, || format!("taking {needed} descriptors for the runner"))
@@ -167,10 +173,11 @@ fn finish<D: Driver>(
     runtime: &Runtime,
     plan: &Plan,
     driver: D,
-    Place { folder, interrupts }: Place,
+    place: Place,
 ) -> Result<Ended> {
     let show = Show::on_stderr(args.quiet);
-    let run = live(plan, driver, &folder, interrupts, (show, args.keep));
+    let Place { folder, beginning, interrupts } = place;
+    let run = live(plan, driver, (&folder, beginning), interrupts, (show, args.keep));
     let (report, failure) = runtime.block_on(run);
     // What the screen and stdout can be told does not wait for a folder that may be full.
     let written = folder.write("report.json", &report);
@@ -237,7 +244,7 @@ fn header(plan: &Plan, folder: &Folder) -> Header {
 async fn live<D: Driver>(
     plan: &Plan,
     driver: D,
-    folder: &Folder,
+    (folder, beginning): (&Folder, Beginning),
     interrupts: Interrupts,
     (show, keep): (Show, bool),
 ) -> (Report, Option<Error>) {
@@ -248,25 +255,31 @@ async fn live<D: Driver>(
     };
     let mut log = Log::new(events, vec![screen]);
     log.trouble = trouble;
+    log.begin(beginning);
     let (driver, result) = Run::new(plan, driver, &mut log, interrupts).live(keep).await;
-    log.flush();
+    let account = &log.account;
+    let journal = driver.into_journal().filter(|_| account.outcome.is_some());
+    let left_behind = journal.and_then(end_journal);
+    let is_clean = left_behind.is_none()
+        && account.outcome.as_ref().is_none_or(|outcome| outcome.left_behind.is_empty());
+    // What goes wrong later is one of the run's results, and its report tells it.
+    let failure = result.err().filter(|_| account.samples.is_empty() && is_clean);
+    let never_built = failure.as_ref().map(|failure| failure.exit.code());
+    log.tell(Event::Over { left_behind: left_behind.into_iter().collect(), never_built });
     if let Some(trouble) = &log.trouble {
         print_line(format!("warning: not all events are in the run's folder: {trouble}"));
     }
-    let journal = driver.into_journal().filter(|journal| journal.standing().is_empty());
-    if let (Some(journal), Some(outcome)) = (journal, &mut log.account.outcome)
-        && let Err(error) = journal.end()
-    {
-        // Nothing it names stands any more; that it cannot be removed is told like everything else.
-        outcome.left_behind.push(Leftover { what: "the lab's journal".to_owned(), why: error.to_string() });
-    }
-    let mut report = report::settle(plan, &log.account);
-    // What goes wrong later is one of the run's results, and its report tells it.
-    let failure = result.err().filter(|_| log.account.samples.is_empty() && report.left_behind.is_empty());
-    if let Some(failure) = &failure {
-        report.exit = failure.exit.code();
-    }
+    let report = report::settle(plan, &log.account);
     (report, failure)
+}
+
+/// Nothing it names stands any more; that it cannot be removed is told like everything else.
+fn end_journal(journal: Journal) -> Option<Leftover> {
+    if !journal.standing().is_empty() {
+        return None;
+    }
+    let why = journal.end().err()?.to_string();
+    Some(Leftover { what: "the lab's journal".to_owned(), why })
 }
 
 /// Relative to where the user is, when it lies below.

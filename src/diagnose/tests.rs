@@ -64,7 +64,7 @@ impl Story {
 
     fn observe(&mut self, place: &str, reading: Reading) {
         let changes = Sample { places: [(place.to_owned(), reading)].into() };
-        self.account.see(&Event::Observed { micros: 0, changes });
+        self.account.see(&Event::Observed { looks: 1, micros: 0, changes, highest: Sample::default() });
     }
 
     fn ended(mut self, agent: AgentId, how: &str) -> Story {

@@ -1,12 +1,11 @@
 //! `docs/report.md`: every field of report.json, from the types of the report.
 
-use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use super::fields::{self, Field, code};
 use super::origin;
 use super::table::Table;
-use crate::report::Report;
+use crate::record::schema::Kind;
 
 const INTRODUCTION: &str = "\
 # report.json
@@ -17,8 +16,31 @@ who called sudo. A run that was refused leaves none. Three files are in it:
 - `plan.json`: everything that was decided before the run; `c1m-lab plan --json` prints the same. `course` is what
   happens, `ends` are the nodes, addresses and processes of both sides, and `place` says where the nodes are:
   `here` (namespaces, links, the router, settings of this host) or `machines`.
-- `events.jsonl`: everything that happened, one JSON object in a line, `ms` being the time since the start.
+- `events.jsonl`: everything that happened, one JSON object in a line, `ms` being the time since the run began.
 - `report.json`: what it came to. `c1m-lab up --json` prints it on stdout.
+
+Each of them says where it comes from: `format` (1), `began`, `version`, `lab_file` and `machine`. In `plan.json` and
+`report.json` these are the first fields, in `events.jsonl` they are the first line, whose `event` is `run`. A file with
+another `format`, or without one, is of another version of c1m-lab, and is refused when it is read. New fields come
+without a new number: a reader passes over those that it does not know. `plan.schema.json`, `events.schema.json` (one
+line) and `report.schema.json` are their JSON Schemas, which `c1m-lab schema plan`, `events` and `report` print.
+
+`events.jsonl` is written as things happen, in whole lines, so that another program can follow it: up to the last end of a
+line, since the beginning of a long line may be seen a moment before its end. Its last line is the event `over`; without
+that, the run goes on or was cut off. Plan and events alone come to the same report.
+
+Four kinds of events are figures that come again and again: `counts` (all counts of an agent so far), `progress` (the
+same of all clients), `observed` (what has changed of the kernel's counters) and `latencies` (a histogram of the answers
+since the one before, every few seconds). They are written at most four times a second, `counts` and `progress` only
+when they have changed. What is 0 is left out of `counts`.
+
+Figures are thinned out as a run gets longer. They may take 750 KB in each phase that begins, and 5 KB in each second of
+the run, which makes at most 25 MB for an hour of a million connections that echo. When they have taken it, they are
+written less often: for a million connections from some seconds after a phase began, and then every 10 s or so.
+Nothing is left out by that: of `counts` and `progress` the last is written, and the `progress` with the highest rate;
+`latencies` are added up; in `observed` the growth of counters is added up, levels are as they were last, and `highest`
+has those that were higher in between. All other events are written at once, and before each of them the figures until
+then.
 
 An earlier run's files in a folder named with `--out` are replaced by whole new ones. Only an ordinary file with one
 name is: one of the user's, of root's, or of whose folder it is. Anything else of that name, as a link, is left as it
@@ -32,7 +54,9 @@ first, so it is part of `established`.
 ";
 
 /// The order of the sections: that of a run. What is not named here comes first.
-const ORDER: [&str; 10] = [
+const ORDER: [&str; 12] = [
+    "lab_file",
+    "machine",
     "failed",
     "lost",
     "seconds",
@@ -46,8 +70,7 @@ const ORDER: [&str; 10] = [
 ];
 
 pub(super) fn schema() -> Value {
-    let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
-    settings.into_generator().into_root_schema_for::<Report>().to_value()
+    Kind::Report.schema()
 }
 
 pub fn page() -> String {

@@ -14,7 +14,6 @@ const MOST: u64 = 1 << 48;
 pub struct Track {
     /// How far the counter grew; 0 for a level.
     pub growth: u64,
-    pub first: u64,
     pub last: u64,
     pub highest: u64,
 }
@@ -33,8 +32,19 @@ impl History {
                 track.growth = track.growth.saturating_add(*grown);
             }
             for (name, value) in &reading.levels {
-                let track = tracks.entry(name.clone()).or_insert(Track { first: *value, ..Track::default() });
+                let track = tracks.entry(name.clone()).or_default();
                 track.last = *value;
+                track.highest = track.highest.max(*value);
+            }
+        }
+    }
+
+    /// Levels that were higher than they are now.
+    pub fn see_highest(&mut self, highest: &Sample) {
+        for (place, reading) in &highest.places {
+            let tracks = self.places.entry(place.clone()).or_default();
+            for (name, value) in &reading.levels {
+                let track = tracks.entry(name.clone()).or_default();
                 track.highest = track.highest.max(*value);
             }
         }

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::faults::Fault;
 use super::talk::Talk;
 use crate::spec::{ExpectSpec, Spec, Until};
 use crate::units::Rate;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Course {
     pub connections: u64,
     /// Run although not every connection can be had.
@@ -21,7 +22,7 @@ pub struct Course {
     pub expect: ExpectSpec,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ramp {
     pub rate: Rate,
     pub window: u32,

@@ -1,12 +1,13 @@
 //! The two ends of all connections: their nodes, addresses and ports, and the processes that carry them.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::node::{Node, Role};
 use super::tuple_sum::TupleSum;
 use crate::units::{Block, PortRange, Ports};
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ends {
     /// One block for each family of addresses.
     pub subnets: Vec<Block>,
@@ -27,7 +28,7 @@ pub struct Ends {
 }
 
 /// The chain of processes that accept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reactors {
     pub count: u32,
     /// Connections each holds.
@@ -37,7 +38,7 @@ pub struct Reactors {
 }
 
 /// One swarm process: a stretch of its node's five-tuples.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Swarm {
     /// Index into the plan's nodes.
     pub node: usize,

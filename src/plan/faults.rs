@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::ends::{Reactors, Swarm};
 use super::node::Node;
@@ -12,7 +13,7 @@ use super::tuple_sum::dialled_ports;
 use crate::spec::{FaultAction, FaultSpec, Moment, Spec};
 use crate::units::{Ports, quoted};
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fault {
     pub at: Moment,
     /// So many connections have been established, all rounds together.
@@ -26,7 +27,7 @@ pub struct Fault {
 }
 
 /// Whom a fault strikes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Whom {
     /// By its place in the chain.

@@ -1,9 +1,10 @@
 //! A setting of a whole host that a run moves, and whether a limit becomes lower by it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A host-wide setting that the run changes and puts back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostSetting {
     pub key: String,
     pub from: String,
@@ -14,7 +15,7 @@ pub struct HostSetting {
 }
 
 /// What is known of a limit before it is set lower.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lowering {
     /// How much of it is in use by now, where that can be known.
     pub in_use: Option<u64>,

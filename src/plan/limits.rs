@@ -1,6 +1,9 @@
 //! What a run would meet if it grew: each limit, and at how many connections it bites.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::memory::Memory;
 use super::place::Placed;
@@ -12,9 +15,9 @@ use crate::host::Host;
 use crate::spec::{Processes, Spec};
 use crate::units::{grouped, human_bytes};
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Limit {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The most connections it allows.
     pub connections: u64,
     pub why: String,
@@ -32,7 +35,14 @@ const MEMORY: &str = "memory";
 impl Limit {
     pub fn none() -> Limit {
         let why = "nothing known".to_owned();
-        Limit { name: "none", connections: u64::MAX, why, remedy: String::new(), key: "", refused: true }
+        Limit {
+            name: "none".into(),
+            connections: u64::MAX,
+            why,
+            remedy: String::new(),
+            key: "",
+            refused: true,
+        }
     }
 }
 
@@ -92,7 +102,7 @@ pub fn on_machines(
 pub fn refuse(spec: &Spec, limits: &[Limit]) -> Result<(), Refusal> {
     let asked = spec.connections;
     let known = |limit: &&Limit| {
-        limit.refused && limit.connections < asked && ![FIVE_TUPLES, MEMORY].contains(&limit.name)
+        limit.refused && limit.connections < asked && ![FIVE_TUPLES, MEMORY].contains(&&*limit.name)
     };
     match limits.iter().find(known) {
         Some(limit) if !spec.anyway => {
@@ -107,7 +117,7 @@ pub fn refuse(spec: &Spec, limits: &[Limit]) -> Result<(), Refusal> {
 
 fn five_tuples(tuples: &TupleSum) -> Limit {
     Limit {
-        name: FIVE_TUPLES,
+        name: FIVE_TUPLES.into(),
         connections: tuples.possible,
         why: format!(
             "{} client addresses × {} client ports × {} server ports",
@@ -123,7 +133,7 @@ fn five_tuples(tuples: &TupleSum) -> Limit {
 
 fn machine_memory(spec: &Spec, memory: &Memory) -> Limit {
     Limit {
-        name: MEMORY,
+        name: MEMORY.into(),
         connections: memory.fitting(spec.connections),
         why: format!(
             "{} B for both ends of a connection, of {} available",
@@ -139,7 +149,7 @@ fn machine_memory(spec: &Spec, memory: &Memory) -> Limit {
 fn agents(spec: &Spec, host: &Host) -> Limit {
     let (agents, connections) = processes::carried_by_agents(spec, host);
     Limit {
-        name: "agents",
+        name: "agents".into(),
         connections,
         why: format!("at most {} processes, each with the descriptors it may open here", grouped(agents)),
         remedy: "raise the descriptors of a process (`ulimit -n`), or leave `limits: {nofile}` out"
@@ -155,7 +165,7 @@ fn server_descriptors(spec: &Spec, host: &Host) -> Option<Limit> {
     let most = spec.limits.server.nofile.map_or(most, |asked| most.min(asked.0));
     let room = most.saturating_sub(processes::reactor_own(spec));
     Some(Limit {
-        name: "server descriptors",
+        name: "server descriptors".into(),
         connections: room.saturating_mul(u64::from(count)),
         why: format!("{count} × {} descriptors", grouped(most)),
         remedy: "`server: {reactors: auto}`".to_owned(),
@@ -168,7 +178,7 @@ fn client_descriptors(spec: &Spec, host: &Host) -> Option<Limit> {
     let (connections, why) = processes::client_room(spec, host)?;
     let remedy = "`clients: {processes: auto}`".to_owned();
     Some(Limit {
-        name: "client descriptors",
+        name: "client descriptors".into(),
         connections,
         why,
         remedy,
@@ -184,7 +194,7 @@ fn file_table(spec: &Spec, host: &Host) -> Option<Limit> {
     if let Some(asked) = spec.sysctl.host.get(settings::FILE_MAX) {
         let most = asked.trim().parse().ok()?;
         return Some(Limit {
-            name,
+            name: name.into(),
             connections: room(most, 0),
             why: format!(
                 "the lab file sets fs.file-max to {}; both ends count{}",
@@ -201,7 +211,7 @@ fn file_table(spec: &Spec, host: &Host) -> Option<Limit> {
     }
     let most = host.number(settings::FILE_MAX).filter(|_| !host.can_set(settings::FILE_MAX))?;
     Some(Limit {
-        name,
+        name: name.into(),
         connections: room(most, settings::FILES_SPARE),
         why: format!(
             "fs.file-max is {} and cannot be raised here; both ends count{}",
@@ -224,7 +234,7 @@ fn listening_ports(spec: &Spec) -> Option<Limit> {
     let (open, all) = (dialled.iter().filter(listens).count() as u64, dialled.len() as u64);
     let share = u128::from(spec.connections) * u128::from(open) / u128::from(all.max(1));
     (open < all).then(|| Limit {
-        name: "listening ports",
+        name: "listening ports".into(),
         connections: u64::try_from(share).unwrap_or(u64::MAX),
         why: format!(
             "the server listens on {} of the {} ports that clients connect to",
@@ -249,7 +259,7 @@ fn end_memory(spec: &Spec, side: Side) -> Option<Limit> {
     };
     let limit = limits.memory?.0;
     Some(Limit {
-        name,
+        name: name.into(),
         connections: (limit / charged).saturating_mul(nodes),
         why: format!(
             "{} each, of which a connection takes {} B at least",
@@ -267,7 +277,7 @@ fn on_the_router(spec: &Spec, host: &Host, tuples: &TupleSum) -> Vec<Limit> {
     let mut limits = Vec::new();
     if let Some(translated) = tuples.translated {
         limits.push(Limit {
-            name: "nat tuples",
+            name: "nat tuples".into(),
             connections: translated.possible,
             why: format!(
                 "{} translated addresses × {} ports × {} server ports; the kernel draws them at random, and does \
@@ -287,7 +297,7 @@ fn on_the_router(spec: &Spec, host: &Host, tuples: &TupleSum) -> Vec<Limit> {
         && let Some(most) = asked.or_else(fixed)
     {
         limits.push(Limit {
-            name: "conntrack table",
+            name: "conntrack table".into(),
             connections: most,
             why: format!("{} is {}", settings::TRACKED, grouped(most)),
             remedy: format!("a higher {}", settings::TRACKED),

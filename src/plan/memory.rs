@@ -1,6 +1,7 @@
 //! The memory a run will need, against the memory there is.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::ends::{Reactors, Swarm};
 use super::namespace::PlannedNamespace;
@@ -33,7 +34,7 @@ const BUCKET: u64 = 8;
 /// Left for everything else on the machine.
 pub const RESERVE: u64 = 256 << 20;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Memory {
     pub expected: u64,
     pub available: u64,

@@ -1,6 +1,7 @@
 //! What a lab on this host is made of: a namespace for each node, links, routes, and what the router does.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::tuples::Addresses;
 use crate::units::{Address, Block, PortRange};
@@ -11,7 +12,7 @@ pub const UPLINK: &str = "eth0";
 pub const ROUTER_BACK: &str = "server-back";
 
 /// The network namespace of the node with the same index.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedNamespace {
     pub name: String,
     /// Where its packets go.
@@ -23,13 +24,13 @@ pub struct PlannedNamespace {
 }
 
 /// A veth pair between two nodes; the first is the one that more links come together in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Link {
     pub ends: [LinkEnd; 2],
 }
 
 /// One end of a link, as it is seen in its node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkEnd {
     /// Index into the plan's nodes.
     pub node: usize,
@@ -41,7 +42,7 @@ pub struct LinkEnd {
 }
 
 /// A way out of a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Route {
     pub to: Block,
     /// The next node's address; none: `to` is at the other end of the link.
@@ -53,7 +54,7 @@ pub struct Route {
 }
 
 /// What the router does besides forwarding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Router {
     /// Index into the plan's nodes.
     pub node: usize,
@@ -65,7 +66,7 @@ pub struct Router {
 }
 
 /// What the clients' addresses and ports become behind the router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Nat {
     pub addresses: Addresses,
     pub ports: PortRange,

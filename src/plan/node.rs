@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::tuples::Addresses;
 use crate::units::{Block, Family};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     Server,
@@ -16,7 +17,7 @@ pub enum Role {
 }
 
 /// A server, a client or a router: a network namespace of this host, or a machine.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     pub name: String,
     pub role: Role,
@@ -28,7 +29,7 @@ pub struct Node {
 }
 
 /// A node's addresses of one family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Home {
     pub addresses: Addresses,
     /// The block of the subnet that belongs to this node.

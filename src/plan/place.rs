@@ -1,5 +1,6 @@
 //! Where the nodes are: namespaces of this host, or machines of their own.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::host_setting::HostSetting;
@@ -8,7 +9,7 @@ use super::namespace::{Link, PlannedNamespace, Router};
 use crate::host::{Capability, Host};
 use crate::units::{Address, Block};
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
     /// All nodes are namespaces of this host.
@@ -18,7 +19,7 @@ pub enum Place {
 }
 
 /// What a lab on this host has besides its nodes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Here {
     /// One for each node, in their order.
     pub namespaces: Vec<PlannedNamespace>,
@@ -42,7 +43,7 @@ pub struct Clock {
 }
 
 /// A node that is a machine, in the order of the plan's nodes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Placed {
     pub ssh: String,
     pub address: Address,

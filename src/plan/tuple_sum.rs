@@ -1,12 +1,13 @@
 //! How many five-tuples there are, on the clients' side of a router and behind it.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
 use crate::spec::{ClientPorts, Spec};
 use crate::units::{Ports, grouped};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TupleSum {
     /// Those of the clients.
     pub possible: u64,
@@ -21,7 +22,7 @@ pub struct TupleSum {
 }
 
 /// The five-tuples that the server sees behind a router that translates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Translated {
     pub possible: u64,
     pub addresses: u64,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::units::{Address, PortRange, Ports, further};
@@ -10,7 +11,7 @@ use crate::units::{Address, PortRange, Ports, further};
 const STRETCH: u64 = 256;
 
 /// Consecutive addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Addresses {
     pub first: Address,
     pub count: u32,
@@ -35,7 +36,7 @@ impl Addresses {
 }
 
 /// All five-tuples of one client node, each with an index from 0 to `possible() - 1`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tuples {
     pub sources: Addresses,
     pub source_ports: PortRange,

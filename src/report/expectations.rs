@@ -1,7 +1,9 @@
 //! What the lab file expects, against what was measured.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Report;
 use crate::cause::Causes;
@@ -9,10 +11,10 @@ use crate::spec::ExpectSpec;
 use crate::units::grouped;
 
 /// One expectation of the lab file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Expectation {
     /// Its key below `expect`.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What was wanted, such as `at least 1,000,000`.
     pub wanted: String,
     /// What was measured.
@@ -57,7 +59,12 @@ pub fn check(expect: &ExpectSpec, report: &Report) -> Vec<Expectation> {
 /// Exactly the causes that were expected: one more is as much a surprise as one less.
 fn verdict(wanted: &Causes, report: &Report) -> Expectation {
     let got = Causes(report.verdicts.iter().map(|verdict| verdict.cause).collect());
-    Expectation { name: "verdict", wanted: wanted.to_string(), got: got.to_string(), met: got == *wanted }
+    Expectation {
+        name: "verdict".into(),
+        wanted: wanted.to_string(),
+        got: got.to_string(),
+        met: got == *wanted,
+    }
 }
 
 fn total(user: Option<f64>, kernel: Option<f64>) -> Option<f64> {
@@ -66,7 +73,7 @@ fn total(user: Option<f64>, kernel: Option<f64>) -> Option<f64> {
 
 fn at_least(name: &'static str, wanted: f64, got: Option<f64>) -> Expectation {
     Expectation {
-        name,
+        name: name.into(),
         wanted: format!("at least {}", figure(wanted)),
         got: got.map_or_else(|| "not measured".to_owned(), figure),
         met: got.is_some_and(|got| got >= wanted),
@@ -76,7 +83,7 @@ fn at_least(name: &'static str, wanted: f64, got: Option<f64>) -> Expectation {
 /// What could not be measured was not met: a check that cannot fail is none.
 fn at_most(name: &'static str, wanted: f64, got: Option<f64>) -> Expectation {
     Expectation {
-        name,
+        name: name.into(),
         wanted: format!("at most {}", figure(wanted)),
         got: got.map_or_else(|| "not measured".to_owned(), figure),
         met: got.is_some_and(|got| got <= wanted),

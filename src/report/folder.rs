@@ -4,13 +4,13 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
 use crate::error::{Attempt, Error, Result};
 use crate::exit::Exit;
 use crate::kernel::files::{Dir, Made, Owner};
+use crate::units::Utc;
 
 /// Where runs are kept when no `--out` is given.
 pub const RUNS: &str = "runs";
@@ -116,7 +116,7 @@ fn sudo_user() -> Owner {
 }
 
 fn make_new(runs: &Path, lab: &str, owner: Owner) -> io::Result<(Dir, Vec<Made>)> {
-    let stamp = stamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO));
+    let stamp = stamp(Utc::now());
     let (runs, mut made) = Dir::make(runs, owner)?;
     for number in 1..MOST_AT_ONCE {
         let more = if number == 1 { String::new() } else { format!("-{number}") };
@@ -133,23 +133,9 @@ fn make_new(runs: &Path, lab: &str, owner: Owner) -> io::Result<(Dir, Vec<Made>)
 }
 
 /// `20261121-051500`, in UTC.
-fn stamp(since_epoch: Duration) -> String {
-    let seconds = since_epoch.as_secs();
-    let (year, month, day) = civil(seconds / 86_400);
-    let time = seconds % 86_400;
-    format!("{year:04}{month:02}{day:02}-{:02}{:02}{:02}", time / 3600, time / 60 % 60, time % 60)
-}
-
-/// Days since 1970-01-01 as a date, counting in eras of 400 years that begin on the first of March.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+fn stamp(moment: Utc) -> String {
+    let ([year, month, day], [hour, minute, second]) = moment.fields();
+    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
 }
 
 #[cfg(test)]
@@ -158,8 +144,8 @@ mod tests {
 
     #[test]
     fn times_are_dates() {
-        assert_eq!(stamp(Duration::ZERO), "19700101-000000");
-        assert_eq!(stamp(Duration::from_secs(951_782_400)), "20000229-000000");
-        assert_eq!(stamp(Duration::from_secs(1_795_238_100)), "20261121-051500");
+        assert_eq!(stamp(Utc::from_unix_ms(0)), "19700101-000000");
+        assert_eq!(stamp(Utc::from_unix_ms(951_782_400_000)), "20000229-000000");
+        assert_eq!(stamp(Utc::from_unix_ms(1_795_238_100_999)), "20261121-051500");
     }
 }

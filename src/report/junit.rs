@@ -12,7 +12,7 @@ pub fn of_report(report: &Report) -> String {
     let phases = [seconds.build, seconds.ramp, seconds.hold, seconds.drain, seconds.down];
     let mut suite = Suite::new(&report.lab, phases.into_iter().flatten().sum());
     suite.properties = vec![
-        ("version", report.version.to_owned()),
+        ("version", report.origin.version.clone()),
         ("asked", report.asked.to_string()),
         ("established", report.established.to_string()),
         ("failed", report.failed.total.to_string()),

@@ -1,7 +1,9 @@
 //! What the kernel counted of the whole machine and of all the lab's namespaces. Pure.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::whole;
 use crate::account::Account;
@@ -14,7 +16,7 @@ const MEMORY_SOURCE: &str = "the whole machine: Slab, KernelStack, PageTables, V
      so whatever else grew or shrank meanwhile is in it";
 
 /// What the kernel counted, before the ramp, at the peak, and after the drain.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Kernel {
     /// TCP sockets in use in all namespaces of the lab, before the ramp: the listeners.
     pub sockets_before: Option<u64>,
@@ -38,7 +40,7 @@ pub struct Kernel {
     /// meanwhile. Null where others opened or closed connections beside.
     pub bytes_per_connection: Option<f64>,
     /// Where these figures of the kernel's memory come from.
-    pub memory_source: &'static str,
+    pub memory_source: Cow<'static, str>,
 }
 
 pub fn counted(plan: &Plan, account: &Account) -> Kernel {
@@ -55,6 +57,6 @@ pub fn counted(plan: &Plan, account: &Account) -> Kernel {
         bytes_before: before.map(|sample| sample.kernel_bytes()),
         bytes_peak: peak.map(|sample| sample.kernel_bytes()),
         bytes_per_connection: None,
-        memory_source: MEMORY_SOURCE,
+        memory_source: MEMORY_SOURCE.into(),
     }
 }

@@ -1,7 +1,7 @@
 //! The machines of a run that was not on this host: what each was, and what it went through. Pure.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Report;
 use crate::account::Account;
@@ -13,7 +13,7 @@ use crate::plan::{Node, Plan};
 use crate::units::Address;
 
 /// One machine of a lab that is not on this host.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
     /// The node that it was.
     pub node: String,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::rounding::rounded;
 use super::sides::{self, Seen};
@@ -14,7 +14,7 @@ use crate::observe::Sample;
 use crate::plan::{Plan, Role};
 
 /// A pause of the ramp, as it was when it ended.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plateau {
     /// Connections that were to stand there.
     pub connections: u64,
@@ -33,7 +33,7 @@ pub struct Plateau {
     /// What the kernel kept for the ends of both sides, for each connection.
     pub kernel_bytes_per_connection: Option<f64>,
     /// By how much the memory in use of each machine had grown, where the nodes are machines.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub machines_growth: BTreeMap<String, u64>,
 }
 

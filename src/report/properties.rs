@@ -36,7 +36,7 @@ fn event() -> impl Strategy<Value = Event> {
         match kind {
             0 | 1 => Event::Counts { agent, counts },
             2 => Event::AgentMemory { agent, private_bytes: Some(number) },
-            3 => Event::Latencies { agent, latencies },
+            3 => Event::Latencies { latencies },
             _ => Event::AgentEnded { agent, how: "signal 9".to_owned(), planned: false },
         }
     })

@@ -52,6 +52,16 @@ impl Source {
         });
     }
 
+    /// The lab file's name and text, as it was read.
+    pub fn file(&self) -> (&str, &str) {
+        self.texts.first().map_or(("", ""), |file| (&file.name, &file.text))
+    }
+
+    /// The arguments that replaced values of the file, as they were given.
+    pub fn arguments(&self) -> impl Iterator<Item = String> {
+        self.texts.iter().skip(1).map(|given| format!("{} {}", given.name, given.text))
+    }
+
     /// Whether the file or an argument says anything about `path`.
     pub fn names(&self, path: &str) -> bool {
         self.marks.contains_key(path)

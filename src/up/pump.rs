@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Run;
 use crate::account::Totals;
+use crate::agent::talk::step_of;
 use crate::agent::{Tally, Word};
 use crate::crew::{self, Crew};
 use crate::driver::{Driver, Remains};
@@ -232,7 +233,13 @@ impl<D: Driver> Run<'_, D> {
                 self.log.tell(Event::Ramped { agent });
                 self.swarm_is_done().await;
             }
-            Word::Quiesced { latencies } => self.log.tell(Event::Latencies { agent, latencies }),
+            Word::Latencies { latencies } | Word::Quiesced { latencies } => {
+                // Agents of a lab that says nothing have none.
+                if !latencies.is_empty() {
+                    let steps = latencies.into_iter().map(|(micros, count)| (step_of(micros), count));
+                    self.log.tell(Event::Latencies { latencies: steps.collect() });
+                }
+            }
             Word::Expecting | Word::Here => {}
             Word::Drained => {
                 // Its process is given back to the system while others still close.

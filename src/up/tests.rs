@@ -6,6 +6,7 @@ mod interrupts;
 mod silence;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -15,6 +16,8 @@ use crate::driver::mock::{MockDriver, Script, Voices};
 use crate::exit::Exit;
 use crate::host::Host;
 use crate::log::Listener;
+use crate::origin::{Beginning, LabFile};
+use crate::record::{self, PlanRecord};
 use crate::report::{self, Report};
 
 /// 1,000 connections by 10 swarms, of which 2 connect at a time, to a chain of 4 reactors.
@@ -112,6 +115,33 @@ fn script(mut differs: impl FnMut(&mut Good, &mut Voices, AgentId, &Order) -> bo
     })
 }
 
+/// Where the record of a run is, for the time of a test.
+struct RecordFolder(std::path::PathBuf);
+
+impl RecordFolder {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("c1m-mock-run-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a folder");
+        RecordFolder(path)
+    }
+
+    fn events(&self) -> std::fs::File {
+        std::fs::File::create(self.0.join(record::EVENTS)).expect("a file")
+    }
+
+    fn write_plan(&self, plan: &PlanRecord) {
+        std::fs::write(self.0.join(record::PLAN), serde_json::to_vec(plan).expect("JSON")).expect("a file");
+    }
+}
+
+impl Drop for RecordFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 struct Phases(std::rc::Rc<std::cell::RefCell<Vec<Phase>>>);
 
 /// What of the events is about signals on the way down.
@@ -175,9 +205,17 @@ fn live_planned(plan: &Plan, driver: MockDriver, interrupts: Interrupts, keep: b
     let presses = Presses::default();
     let listeners: Vec<Box<dyn Listener>> =
         vec![Box::new(Phases(std::rc::Rc::clone(&phases))), Box::new(presses.clone())];
-    let mut log = Log::new(None, listeners);
+    let folder = RecordFolder::new();
+    let mut log = Log::new(Some(folder.events()), listeners);
+    let beginning = Beginning::now(LabFile::default(), &Host::example());
+    folder.write_plan(&PlanRecord::of(beginning.origin.clone(), plan));
+    log.begin(beginning);
     let (driver, result) = runtime.block_on(Run::new(plan, driver, &mut log, interrupts).live(keep));
+    log.tell(Event::Over { left_behind: Vec::new(), never_built: None });
     let report = report::settle(plan, &log.account);
+    let record = record::read(&folder.0).expect("a record");
+    assert!(record.is_whole);
+    assert_eq!(record.report(), report, "what was written comes to something else");
     let (phases, presses) = (phases.take(), presses.0.take());
     Lived { done: driver.done(), phases, presses, result, report }.checked()
 }

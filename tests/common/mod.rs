@@ -20,6 +20,8 @@
 //! has checked without c1m-lab; `ci/test` counts and prints those.
 #![allow(dead_code, reason = "no test uses all of it")]
 
+#[path = "record.rs"]
+mod record;
 #[path = "turns.rs"]
 mod turns;
 
@@ -162,7 +164,14 @@ impl Drop for TestLab {
         if Path::new("/run/c1m-lab").join(&self.name).exists() {
             let _ = run(&["down", &self.name]);
         }
+        let told = record::compare(&self.folder.join("out"));
         let _ = std::fs::remove_dir_all(&self.folder);
+        // A test that has failed already says why.
+        if let Err(why) = told
+            && !std::thread::panicking()
+        {
+            panic!("the record of {}: {why}", self.name);
+        }
     }
 }
 

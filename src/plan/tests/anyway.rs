@@ -16,7 +16,7 @@ fn too_few_descriptors_are_given_to_the_last() {
     let plan = planned(text, &Host::example());
     assert_eq!((plan.ends.reactors.count, plan.ends.reactors.nofile), (2, 3_000));
     assert_eq!(plan.ends.reactors.capacity, 10_000, "the kernel says when it is enough");
-    assert_eq!((plan.first_limit.name, plan.first_limit.connections), ("server descriptors", 2 * 2_989));
+    assert_eq!((&*plan.first_limit.name, plan.first_limit.connections), ("server descriptors", 2 * 2_989));
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn clients_can_be_short_of_descriptors_too() {
         (plan.ends.swarms.len(), plan.ends.swarms[0].count, plan.ends.swarms[0].nofile),
         (4, 2_500, 1_006)
     );
-    assert_eq!((plan.first_limit.name, plan.first_limit.connections), ("client descriptors", 4_000));
+    assert_eq!((&*plan.first_limit.name, plan.first_limit.connections), ("client descriptors", 4_000));
     let enough = decide(&lab("connections: 10K\nclients: {count: 2, processes: 3}"), &Host::example());
     assert_eq!(enough.expect("a plan").ends.swarms.len(), 6);
 }
@@ -36,7 +36,7 @@ fn clients_can_be_short_of_descriptors_too() {
 fn five_tuples_are_used_twice() {
     let text = "connections: 3K\nserver: {ports: 9900}\nclients: {addresses: 1, ports: 2001-3000}";
     let plan = planned(text, &Host::example());
-    assert_eq!((plan.first_limit.name, plan.first_limit.connections), ("five-tuples", 1_000));
+    assert_eq!((&*plan.first_limit.name, plan.first_limit.connections), ("five-tuples", 1_000));
     let tuples = plan.tuples_of(&plan.ends.swarms[0]);
     assert_eq!(tuples.at(0), tuples.at(1_000));
 }
@@ -47,7 +47,7 @@ fn ports_that_nobody_listens_on() {
     let plan = planned(text, &Host::example());
     assert_eq!(plan.ends.dialled_ports, "9900-9909".parse::<Ports>().expect("ports"));
     assert_eq!((plan.ends.tuples.server_ports, plan.ends.server_ports.len()), (10, 8));
-    assert_eq!((plan.first_limit.name, plan.first_limit.connections), ("listening ports", 800));
+    assert_eq!((&*plan.first_limit.name, plan.first_limit.connections), ("listening ports", 800));
     decide(&lab("connections: 1K\nclients: {server_ports: 9910-9919}"), &Host::example())
         .expect("some of them");
 }
@@ -55,7 +55,7 @@ fn ports_that_nobody_listens_on() {
 #[test]
 fn a_cgroup_may_be_too_small_but_never_the_machine() {
     let plan = planned("connections: 100K\nlimits: {server: {memory: 16MiB}}", &Host::example());
-    assert_eq!(plan.first_limit.name, "server memory");
+    assert_eq!(&*plan.first_limit.name, "server memory");
     let small = crate::host::Memory { total: GIB, available: GIB };
     let host = Host { memory: small, ..Host::example() };
     decide(&lab("connections: 5M\nanyway: true"), &host).expect_err("the machine is too small");
@@ -65,7 +65,7 @@ fn a_cgroup_may_be_too_small_but_never_the_machine() {
 fn a_fixed_file_table_is_a_limit() {
     let text = "connections: 10K\nsysctl: {host: {fs.file-max: 12000}}";
     let plan = planned(text, &Host::example());
-    assert_eq!((plan.first_limit.name, plan.first_limit.connections), ("system file table", 5_000));
+    assert_eq!((&*plan.first_limit.name, plan.first_limit.connections), ("system file table", 5_000));
     assert_eq!(plan.host_settings().len(), 1, "it is not raised again: {:?}", plan.host_settings());
 }
 

@@ -66,7 +66,7 @@ fn behind_a_translation_the_server_knows_only_the_routers_addresses() {
     assert_eq!(routes(&plan, 0), ["10.99.0.24/29 via 10.99.0.25 dev 2"]);
     let translated = plan.ends.tuples.translated.expect("a sum");
     assert_eq!((translated.addresses, translated.ports, translated.possible), (3, 1_000, 300_000));
-    assert_eq!((plan.first_limit.name, plan.first_limit.connections), ("nat tuples", 300_000));
+    assert_eq!((&*plan.first_limit.name, plan.first_limit.connections), ("nat tuples", 300_000));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn the_router_can_do_without_tracking() {
 fn too_few_translated_tuples_are_run_and_told() {
     let text = "connections: 2K\nserver: {ports: 9900}\nnetwork: {kind: nat, nat: {ports: 20000-20999}}";
     let short = plan(text);
-    assert_eq!((short.first_limit.name, short.first_limit.connections), ("nat tuples", 1_000));
+    assert_eq!((&*short.first_limit.name, short.first_limit.connections), ("nat tuples", 1_000));
     assert!(!short.first_limit.refused);
     assert_eq!(here::connections(&lab(text), &Host::example()).expect("some fit"), 1_000);
 }
@@ -132,7 +132,7 @@ fn what_the_kernel_chooses_from_is_its_setting() {
     let few = "connections: 100K\nserver: {ports: 9900}\nclients: {addresses: 2, ports: auto}\n";
     let usual = plan(few);
     assert_eq!((usual.ends.tuples.client_ports, usual.ends.tuples.possible), (28_232, 56_464));
-    assert_eq!((usual.first_limit.name, usual.first_limit.refused), ("five-tuples", false));
+    assert_eq!((&*usual.first_limit.name, usual.first_limit.refused), ("five-tuples", false));
     let setting = |range: &str| format!("{few}sysctl: {{client: {{net.ipv4.ip_local_port_range: {range}}}}}");
     assert_eq!(plan(&setting("1024 65535")).ends.tuples.client_ports, 64_512);
     assert_eq!(plan(&setting("2000 2010")).ends.tuples.client_ports, 11);

@@ -18,7 +18,7 @@ fn report() -> Report {
 }
 
 fn expectation(name: &'static str, met: bool) -> Expectation {
-    Expectation { name, wanted: "at least 10,000".to_owned(), got: "9,999".to_owned(), met }
+    Expectation { name: name.into(), wanted: "at least 10,000".to_owned(), got: "9,999".to_owned(), met }
 }
 
 #[test]

@@ -40,7 +40,7 @@ const KINDS: [&str; 18] = [
     "counts",
     "progress",
     "ramped",
-    "weight",
+    "agent_memory",
     "kernel",
     "observed",
     "latencies",

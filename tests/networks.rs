@@ -170,7 +170,7 @@ fn thousands_of_addresses_on_both_sides_of_a_router() {
              network: {{kind: nat, family: {family}, nat: {{addresses: 1500}}}}"
         );
         let kept = lab.keep(&text);
-        let hidden_behind = addresses(&plan(&lab)["router"]["nat"][0]["addresses"]);
+        let hidden_behind = addresses(&plan(&lab)["place"]["here"]["router"]["nat"][0]["addresses"]);
         let peers = peers(&lab);
         assert_eq!((peers.len(), tracked(&lab)), (3_000, 3_000));
         assert!(peers.iter().all(|peer| hidden_behind.contains(peer)));

@@ -100,6 +100,8 @@ fn a_limit_that_can_be_seen_refuses_the_run() {
 #[test]
 fn a_run_that_gets_no_more_threads_ends_and_puts_back() {
     need_root();
+    // Both move the same setting of the host, and compare it.
+    let _turn = alone();
     let before = setting();
     let lab = TestLab::new("few");
     let narrow = Narrow::new(&lab);
@@ -129,6 +131,8 @@ fn a_run_that_gets_no_more_threads_ends_and_puts_back() {
 #[test]
 fn a_lab_is_taken_down_without_a_thread_to_spare() {
     need_root();
+    // Both move the same setting of the host, and compare it.
+    let _turn = alone();
     let before = setting();
     for phase in ["ramp", "hold"] {
         let lab = TestLab::new("spare");
